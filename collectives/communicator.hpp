@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collective and point-to-point traffic of one group of ranks, whatever library carries it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "emulator/base/dtype.hpp"
+#include "emulator/base/ids.hpp"
+#include "emulator/base/reduction.hpp"
+
+namespace traindyno {
+
+/// A communication under way. Default-constructed: already complete.
+class Pending {
+  public:
+    class Operation {
+      public:
+        virtual ~Operation() = default;
+        /// Advances the operation; true once it is complete. Throws LibraryError.
+        [[nodiscard]] virtual bool advance() = 0;
+    };
+
+    Pending() = default;
+
+    explicit Pending(std::unique_ptr<Operation> operation) : operation_(std::move(operation)) {}
+
+    /// True once complete; the buffers may be used again from then on.
+    [[nodiscard]] bool done() {
+        if (operation_ && operation_->advance()) {
+            operation_.reset();
+        }
+        return operation_ == nullptr;
+    }
+
+  private:
+    std::unique_ptr<Operation> operation_;
+};
+
+/// Whether the caller has other work while the operation runs. `immediate` lets the implementation
+/// complete the operation before it returns, on its fastest path.
+enum class Urgency : std::uint8_t { background, immediate };
+
+/// One group of ranks. Calls on one communicator must come in the same order on every member, from
+/// one thread. Buffers are host memory and must outlive the Pending. Sizes are in bytes, whole
+/// elements of `type`. bf16 sums are accumulated in fp32 per hop.
+class Communicator {
+  public:
+    virtual ~Communicator() = default;
+
+    [[nodiscard]] virtual GroupRank rank() const = 0;
+    [[nodiscard]] virtual std::int64_t size() const = 0;
+
+    /// buffer <- reduction over all members, in place.
+    virtual Pending all_reduce(std::span<std::byte> buffer,
+                               DType type,
+                               Reduction reduction,
+                               Urgency urgency) = 0;
+    /// out <- this rank's part of the reduction; in is size() parts long.
+    virtual Pending reduce_scatter(std::span<const std::byte> in,
+                                   std::span<std::byte> out,
+                                   DType type,
+                                   Reduction reduction) = 0;
+    /// out <- every member's `in`, in rank order.
+    virtual Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) = 0;
+    /// Part i of `in` goes to member i; part i of `out` comes from it.
+    virtual Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) = 0;
+    virtual Pending broadcast(std::span<std::byte> buffer, GroupRank root) = 0;
+    virtual Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) = 0;
+    virtual Pending recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) = 0;
+    /// Members with equal `color` form a new communicator, ordered by `key`. Collective; blocks.
+    [[nodiscard]] virtual std::unique_ptr<Communicator> split(std::int32_t color,
+                                                              std::int32_t key) = 0;
+    /// Ends every process of the job with `exit_code`. Does not return in practice.
+    virtual void abort(int exit_code, std::string_view reason) noexcept = 0;
+
+    /// The group of one: every operation is a local copy. Needs no MPI.
+    [[nodiscard]] static std::unique_ptr<Communicator> serial();
+};
+
+}  // namespace traindyno

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The closed set of operations a training step consists of.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "emulator/base/dtype.hpp"
+#include "emulator/base/enum_names.hpp"
+#include "emulator/base/ids.hpp"
+#include "emulator/base/reduction.hpp"
+
+namespace traindyno {
+
+/// Memory a rank owns, one flat array each. Offsets count elements.
+enum class Space : std::uint8_t {
+    parameter,  ///< weights, in TrainingSetup::precision
+    gradient,   ///< main gradients, fp32; same offsets as `parameter`
+    saved,      ///< activations kept from forward to backward, in precision
+    workspace,  ///< scratch that lives within a task, in precision
+    scalar,     ///< a few fp32 values: loss, gradient norm
+};
+
+enum class Transpose : std::uint8_t { no, yes };
+enum class Accumulate : std::uint8_t { no, yes };  ///< C = AB, or C += AB
+
+/// `elements` from `offset`, relative to the task's base in that space (Task::base_of).
+struct Slice {
+    Space space = Space::workspace;
+    std::int64_t offset = 0;
+    std::int64_t elements = 0;
+
+    friend bool operator==(const Slice&, const Slice&) = default;
+};
+
+/// C[m,n] (+)= op(A)[m,k] op(B)[k,n], row-major; `a` holds [m,k], or [k,m] when transposed;
+/// likewise `b`.
+struct MatMul {
+    std::int64_t m = 0;
+    std::int64_t n = 0;
+    std::int64_t k = 0;
+    Transpose transpose_a = Transpose::no;
+    Transpose transpose_b = Transpose::no;
+    Accumulate accumulate = Accumulate::no;
+    Slice a;
+    Slice b;
+    Slice c;
+
+    friend bool operator==(const MatMul&, const MatMul&) = default;
+};
+
+/// Causal core attention forward, softmax(QK^T)V, for `batch` sequences.
+/// qkv is [batch*seq, (heads + 2*kv_heads) * head_size]; context is [batch*seq, heads*head_size];
+/// statistics is [batch, heads, seq], the log-sum-exp of each score row.
+struct AttentionForward {
+    std::int64_t batch = 0;
+    std::int64_t seq = 0;
+    std::int64_t heads = 0;
+    std::int64_t kv_heads = 0;
+    std::int64_t head_size = 0;
+    Slice qkv;
+    Slice context;
+    Slice statistics;
+
+    friend bool operator==(const AttentionForward&, const AttentionForward&) = default;
+};
+
+/// Gradient of AttentionForward; recomputes the score blocks from qkv and statistics.
+struct AttentionBackward {
+    std::int64_t batch = 0;
+    std::int64_t seq = 0;
+    std::int64_t heads = 0;
+    std::int64_t kv_heads = 0;
+    std::int64_t head_size = 0;
+    Slice qkv;
+    Slice context;
+    Slice statistics;
+    Slice grad_context;
+    Slice grad_qkv;
+
+    friend bool operator==(const AttentionBackward&, const AttentionBackward&) = default;
+};
+
+/// Row-wise and element-wise kernels: bound by memory traffic, not by arithmetic.
+/// Operands are listed as reads -> writes; [t,h] means rows x columns of the op.
+enum class ElementwiseKind : std::uint8_t {
+    embedding_forward,   ///< table [V,h] (+ positions [s,h]) -> [t,h]
+    embedding_backward,  ///< d[t,h] -> table gradient [V,h] (+ position gradient [s,h])
+    norm_forward,        ///< x[t,h], scale and shift -> y[t,h]
+    norm_backward,       ///< x[t,h], dy[t,h], scale and shift -> dx[t,h], their gradients
+    bias_add,            ///< x[t,n], bias[n] -> x[t,n]
+    bias_gradient,       ///< dy[t,n] -> dbias[n], accumulated
+    gelu_forward,        ///< x[t,f] -> y[t,f]
+    gelu_backward,       ///< x[t,f], dy[t,f] -> dx[t,f]
+    swiglu_forward,      ///< x[t,2f] -> y[t,f]
+    swiglu_backward,     ///< x[t,2f], dy[t,f] -> dx[t,2f]
+    rotary_forward,      ///< x[t,n] -> x[t,n]
+    rotary_backward,     ///< dx[t,n] -> dx[t,n]
+    residual_add,        ///< x[t,h], y[t,h] -> z[t,h]
+    cross_entropy,   ///< logits[t,V] -> dlogits[t,V] in place, loss: forward and gradient in one
+                     ///< pass
+    zero,            ///< -> x: the gradient buffer before the first micro-batch
+    sum_of_squares,  ///< x -> scalar: gradient norm
+    scale,           ///< x, scalar -> x: gradient clipping
+};
+
+template <>
+struct EnumNames<ElementwiseKind> {
+    static constexpr auto names = enum_table<ElementwiseKind>("embedding_forward",
+                                                              "embedding_backward",
+                                                              "norm_forward",
+                                                              "norm_backward",
+                                                              "bias_add",
+                                                              "bias_gradient",
+                                                              "gelu_forward",
+                                                              "gelu_backward",
+                                                              "swiglu_forward",
+                                                              "swiglu_backward",
+                                                              "rotary_forward",
+                                                              "rotary_backward",
+                                                              "residual_add",
+                                                              "cross_entropy",
+                                                              "zero",
+                                                              "sum_of_squares",
+                                                              "scale");
+};
+
+struct Elementwise {
+    ElementwiseKind kind = ElementwiseKind::residual_add;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::vector<Slice> reads;
+    std::vector<Slice> writes;
+
+    friend bool operator==(const Elementwise&, const Elementwise&) = default;
+};
+
+/// Adam on `elements` parameters from `offset`: fp32 master weight, m, v and gradient in, weight
+/// out.
+struct OptimizerStep {
+    std::int64_t offset = 0;
+    std::int64_t elements = 0;
+
+    friend bool operator==(const OptimizerStep&, const OptimizerStep&) = default;
+};
+
+/// In-place all-reduce of `buffer` over `group`.
+struct AllReduce {
+    GroupId group;
+    Slice buffer;
+    DType dtype = DType::fp32;
+    Reduction reduction = Reduction::sum;
+
+    friend bool operator==(const AllReduce&, const AllReduce&) = default;
+};
+
+/// Point-to-point to or from group rank `peer`. A send meets the receive of the same group and tag.
+struct Send {
+    GroupId group;
+    GroupRank peer;
+    std::int32_t tag = 0;
+    Slice buffer;
+    DType dtype = DType::fp32;
+
+    friend bool operator==(const Send&, const Send&) = default;
+};
+
+struct Recv {
+    GroupId group;
+    GroupRank peer;
+    std::int32_t tag = 0;
+    Slice buffer;
+    DType dtype = DType::fp32;
+
+    friend bool operator==(const Recv&, const Recv&) = default;
+};
+
+using ComputeOp =
+    std::variant<MatMul, AttentionForward, AttentionBackward, Elementwise, OptimizerStep>;
+using CommOp = std::variant<AllReduce, Send, Recv>;
+using Op = std::variant<ComputeOp, CommOp>;
+
+/// Floating-point operations that `op` executes. Causal attention counts the full square, as the
+/// papers do (Narayanan et al., SC'21, appendix); element-wise kernels count none.
+[[nodiscard]] Flops flops(const ComputeOp& op);
+
+/// Memory traffic of `op`, each operand read or written once, with compute precision `precision`.
+[[nodiscard]] Bytes traffic(const ComputeOp& op, DType precision);
+
+/// Payload of a communication: the size of its buffer.
+[[nodiscard]] Bytes payload(const CommOp& op);
+
+[[nodiscard]] GroupId group_id(const CommOp& op);
+
+/// Element type of a space when activations and weights are in `precision`.
+[[nodiscard]] constexpr DType dtype_of(Space space, DType precision) {
+    return space == Space::gradient || space == Space::scalar ? DType::fp32 : precision;
+}
+
+}  // namespace traindyno

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// A training step of one rank as data: blocks of operations, and tasks that run them in order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "emulator/base/enum_names.hpp"
+#include "emulator/base/ids.hpp"
+#include "emulator/layout/layout.hpp"
+#include "emulator/program/op.hpp"
+#include "emulator/program/training_setup.hpp"
+
+namespace traindyno {
+
+/// In-order queues, as CUDA streams are: operations of one lane never overtake each other.
+enum class Lane : std::uint8_t {
+    compute,
+    tp,
+    dp,
+    embedding,
+    model,
+    pp_recv_forward,   ///< activations from the previous stage
+    pp_send_forward,   ///< activations to the next stage
+    pp_recv_backward,  ///< gradients from the next stage
+    pp_send_backward,  ///< gradients to the previous stage
+};
+
+template <>
+struct EnumNames<Lane> {
+    static constexpr auto names = enum_table<Lane>("compute",
+                                                   "tp",
+                                                   "dp",
+                                                   "embedding",
+                                                   "model",
+                                                   "pp_recv_forward",
+                                                   "pp_send_forward",
+                                                   "pp_recv_backward",
+                                                   "pp_send_backward");
+};
+
+enum class Phase : std::uint8_t { forward, backward, recompute, optimizer };
+
+template <>
+struct EnumNames<Phase> {
+    static constexpr auto names =
+        enum_table<Phase>("forward", "backward", "recompute", "optimizer");
+};
+
+/// One operation of a block. It starts when the earlier operations of its lane, the operations in
+/// `after` and all tasks in its task's `after` are complete.
+struct BlockOp {
+    Op op;
+    Lane lane = Lane::compute;
+    Phase phase = Phase::forward;
+    std::vector<std::uint32_t> after;  ///< earlier operations of the same block, on other lanes
+
+    friend bool operator==(const BlockOp&, const BlockOp&) = default;
+};
+
+/// Operations that belong together, such as one layer's backward. Built once, run by many tasks.
+struct Block {
+    std::string name;
+    std::vector<BlockOp> ops;
+
+    friend bool operator==(const Block&, const Block&) = default;
+};
+
+/// One run of a block. Complete when all its operations are.
+struct Task {
+    BlockId block;
+    MicroBatch micro_batch;
+    LayerIndex layer;                 ///< global layer, for reports; 0 outside layers
+    std::int64_t parameter_base = 0;  ///< added to Slice::offset in parameter and gradient space
+    std::int64_t saved_base = 0;      ///< added to Slice::offset in saved space
+    std::int32_t tag_base = 0;        ///< added to the tag of sends and receives
+    std::vector<TaskId> after;        ///< earlier tasks of the step
+
+    friend bool operator==(const Task&, const Task&) = default;
+
+    [[nodiscard]] std::int64_t base_of(Space space) const {
+        switch (space) {
+            case Space::parameter:
+            case Space::gradient:
+                return parameter_base;
+            case Space::saved:
+                return saved_base;
+            case Space::workspace:
+            case Space::scalar:
+                return 0;
+        }
+        return 0;
+    }
+};
+
+/// Elements a rank needs in each space.
+struct Extents {
+    std::int64_t parameter = 0;  ///< also the extent of `gradient` and of each Adam state
+    std::int64_t saved = 0;
+    std::int64_t workspace = 0;
+    std::int64_t scalar = 0;
+
+    friend bool operator==(const Extents&, const Extents&) = default;
+};
+
+/// The step of one rank. A regular value: compare it, print it, verify it, run it on any device.
+struct StepProgram {
+    WorldRank rank;
+    Stage stage;
+    DType precision = DType::fp32;
+    Extents extents;
+    std::vector<Group> groups;  ///< every group this rank communicates in
+    std::vector<Block> blocks;
+    std::vector<Task> tasks;  ///< in issue order: each lane runs its operations in this order
+
+    friend bool operator==(const StepProgram&, const StepProgram&) = default;
+};
+
+[[nodiscard]] std::int64_t extent_of(const Extents& extents, Space space);
+
+}  // namespace traindyno

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the model is trained: batch, precision, recomputation, schedule, overlap.
+#pragma once
+
+#include <cstdint>
+
+#include "emulator/base/dtype.hpp"
+#include "emulator/base/enum_names.hpp"
+
+namespace traindyno {
+
+enum class Recompute : std::uint8_t {
+    none,       ///< every activation that backward needs is kept
+    selective,  ///< core attention runs again in backward (Korthikanti et al., arXiv:2205.05198,
+                ///< section 5)
+    full,       ///< only each layer's input is kept; its forward runs again in backward
+};
+enum class Schedule : std::uint8_t { gpipe, one_f_one_b };
+enum class Overlap : std::uint8_t { off, on };
+
+template <>
+struct EnumNames<Recompute> {
+    static constexpr auto names = enum_table<Recompute>("none", "selective", "full");
+};
+
+template <>
+struct EnumNames<Schedule> {
+    static constexpr auto names = enum_table<Schedule>("gpipe", "1f1b");
+};
+
+template <>
+struct EnumNames<Overlap> {
+    static constexpr auto names = enum_table<Overlap>("off", "on");
+};
+
+struct TrainingSetup {
+    std::int64_t micro_batch = 1;   ///< sequences per micro-batch and replica
+    std::int64_t global_batch = 1;  ///< sequences per step over all replicas
+    DType precision = DType::fp32;  ///< weights and activations; gradients and Adam state are fp32
+    Recompute recompute = Recompute::none;
+    Schedule schedule = Schedule::one_f_one_b;
+    Bytes bucket = Bytes{25 * 1024 * 1024};  ///< gradient bucket (PyTorch DDP's default, 25 MiB)
+    Overlap overlap_gradients =
+        Overlap::on;                    ///< reduce a bucket as soon as its last gradient is ready
+    Overlap overlap_p2p = Overlap::on;  ///< post pipeline sends and receives beside compute
+
+    friend bool operator==(const TrainingSetup&, const TrainingSetup&) = default;
+};
+
+}  // namespace traindyno
