@@ -69,9 +69,8 @@ TEST(HardwareFlops, with_full_recompute_equal_equation_3_of_narayanan) {
     });
 }
 
-TEST(HardwareFlops, with_selective_recompute_equal_korthikanti_appendix_a) {
-    // Core attention runs forward once more: 4 s h per layer and token, which is s/(18h) of 72 h^2
-    // (arXiv:2205.05198, appendix A, where the attention term grows from s/(6h) to 4/3 of it).
+TEST(HardwareFlops, with_selective_recompute_add_one_attention_forward) {
+    // 4 s h more per layer and token, which is s/(18h) of 72 h^2.
     for_each_gpt_shape([](const Model& model) {
         const auto [l, h, s, V] = Symbols(model);
         const double expected =
