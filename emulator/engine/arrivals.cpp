@@ -5,9 +5,7 @@
 #include <map>
 #include <utility>
 
-#include <sched.h>
-
-#include "emulator/base/error.hpp"
+#include "collectives/patient_wait.hpp"
 #include "emulator/base/overloaded.hpp"
 
 namespace traindyno {
@@ -23,12 +21,12 @@ struct Channel {
 };
 
 /// A tag beyond any that programs use: they count boundaries, directions and micro-batches from 0.
-constexpr std::int32_t arrival_tag = 1 << 24;
+constexpr std::int32_t arrival_tag = 1 << 20;
+
+constexpr SimTime timeout = std::chrono::seconds{120};
 
 void finish(Pending pending) {
-    while (!pending.done()) {
-        sched_yield();
-    }
+    wait_patiently(pending, {.timeout = timeout});
 }
 
 std::span<std::byte> bytes(Times& times) {
@@ -98,7 +96,7 @@ class Exchange {
         for (const std::int64_t time : own) {
             both.push_back(-time);
         }
-        finish(group.all_reduce(bytes(both), DType::int64, Reduction::max, Urgency::immediate));
+        finish(group.all_reduce(bytes(both), DType::int64, Reduction::max, Urgency::background));
         for (std::size_t i = 0; i < own.size(); ++i) {
             set(channel,
                 i,

@@ -52,7 +52,6 @@ StepTrace Engine::run_step(Traffic traffic, Tracing tracing) {
         progressed = advance_communication() || progressed;
         progressed = issue() || progressed;
         if (progressed) {
-            progress_.fetch_add(1, std::memory_order_relaxed);
             last_progress = now();
             poll_interval_ = shortest_poll;
         } else {
@@ -146,9 +145,8 @@ void Engine::post(OpIndex index, LaneState& lane) {
         complete(index);
         return;
     }
-    Pending pending = start(index);
     lane.in_flight = index;
-    lane.pending = std::move(pending);
+    lane.pending = start(index);
     ++communications_in_flight_;
 }
 
@@ -169,8 +167,7 @@ Pending Engine::start(OpIndex index) {
                        if (reduce.buffer.elements >= check_minimum) {
                            stamp(buffer, reduce.dtype, group.rank(), check_key(index));
                        }
-                       spans_[index].begin = now();
-                       return group.all_reduce(buffer, reduce.dtype, reduce.reduction, urgency());
+                       return all_reduce(index, reduce, buffer, group);
                    },
                    [&](const Send& send) {
                        spans_[index].begin = now();
@@ -183,6 +180,20 @@ Pending Engine::start(OpIndex index) {
                            device_.memory(recv.buffer, task), recv.peer, recv.tag + task.tag_base);
                    }},
         op);
+}
+
+Pending Engine::all_reduce(OpIndex index,
+                           const AllReduce& op,
+                           std::span<std::byte> buffer,
+                           Communicator& group) {
+    const Urgency urgency = this->urgency();
+    spans_[index].begin = now();
+    if (urgency == Urgency::immediate) {
+        blocked_since_.store(spans_[index].begin.count(), std::memory_order_relaxed);
+    }
+    Pending pending = group.all_reduce(buffer, op.dtype, op.reduction, urgency);
+    blocked_since_.store(0, std::memory_order_relaxed);
+    return pending;
 }
 
 /// The position in its lane: equal on all members, though their programs may differ elsewhere.

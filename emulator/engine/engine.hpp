@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ namespace traindyno {
 /// Whether communication happens. `removed` completes every communication at once.
 enum class Traffic : std::uint8_t { real, removed };
 enum class Tracing : std::uint8_t { off, on };
+
+template <>
+struct EnumNames<Tracing> {
+    static constexpr auto names = enum_table<Tracing>("off", "on");
+};
 
 /// How the host thread waits while only communication is outstanding.
 enum class Waiting : std::uint8_t {
@@ -52,13 +58,14 @@ class Engine {
     /// Checks of all steps so far.
     [[nodiscard]] ReductionChecks checks() const { return checks_; }
 
-    /// What is outstanding, one line each: task, operation, group, bytes. For hang reports; may be
-    /// called from another thread only after the engine has stopped making progress.
+    /// What is outstanding, one line each: task, operation, group, bytes. For hang reports; another
+    /// thread may call it only while blocked_since() is set.
     [[nodiscard]] std::string outstanding() const;
 
-    /// Grows with everything that completes; lets a watchdog on another thread see progress.
-    [[nodiscard]] std::int64_t progress_count() const {
-        return progress_.load(std::memory_order_relaxed);
+    /// Since when the calling thread has been inside a blocking collective; 0 = it is not. May be
+    /// read from another thread.
+    [[nodiscard]] SimTime blocked_since() const {
+        return SimTime{blocked_since_.load(std::memory_order_relaxed)};
     }
 
   private:
@@ -76,6 +83,10 @@ class Engine {
     bool issue_communication(Lane lane);
     void post(OpIndex index, LaneState& lane);
     [[nodiscard]] Pending start(OpIndex index);
+    [[nodiscard]] Pending all_reduce(OpIndex index,
+                                     const AllReduce& op,
+                                     std::span<std::byte> buffer,
+                                     Communicator& group);
     [[nodiscard]] Urgency urgency() const;
     void complete(OpIndex index);
     [[nodiscard]] std::uint32_t check_key(OpIndex index);
@@ -102,7 +113,7 @@ class Engine {
     Ticket submitted_ = 0;     ///< tickets handed out since the device was prepared
     Ticket harvested_ = 0;     ///< tickets seen complete
     SimTime poll_interval_{0};
-    std::atomic<std::int64_t> progress_{0};
+    std::atomic<std::int64_t> blocked_since_{0};
     ReductionChecks checks_;
 };
 

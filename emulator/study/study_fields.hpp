@@ -9,6 +9,12 @@
 
 namespace traindyno::detail {
 
+template <class T>
+concept Enumeration = std::is_enum_v<T>;
+
+template <class T>
+concept Record = std::is_class_v<T>;
+
 template <class T, class Struct>
 concept MaybeConst = std::same_as<std::remove_const_t<T>, Struct>;
 

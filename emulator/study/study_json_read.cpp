@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,12 +17,6 @@ namespace traindyno {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-concept Enumeration = std::is_enum_v<T>;
-
-template <class T>
-concept Record = std::is_class_v<T>;
 
 /// Where problems go: the file, and everything found in it so far.
 struct Reading {
@@ -140,7 +133,7 @@ class Reader {
         }
     }
 
-    template <Enumeration E>
+    template <detail::Enumeration E>
     void decode(const Json& json, const std::string& path, E& value) {
         if (!expect(json.is_string(), json, path, "a string")) {
             return;
@@ -209,7 +202,7 @@ class Reader {
         }
     }
 
-    template <Record T>
+    template <detail::Record T>
     void decode(const Json& json, const std::string& path, T& object) {
         if (!expect(json.is_object(), json, path, "an object")) {
             return;

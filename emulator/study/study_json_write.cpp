@@ -2,7 +2,6 @@
 // Writing studies as JSON.
 #include <cmath>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -17,12 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <class T>
-concept Enumeration = std::is_enum_v<T>;
-
-template <class T>
-concept Record = std::is_class_v<T>;
-
 /// Visitor that fills a JSON object.
 class Writer {
   public:
@@ -31,7 +24,7 @@ class Writer {
         object_[key] = encode(value);
     }
 
-    template <Record T>
+    template <detail::Record T>
     [[nodiscard]] static Json encode(const T& object) {
         Writer writer;
         detail::fields(object, writer);
@@ -52,7 +45,7 @@ class Writer {
         return value;
     }
 
-    template <Enumeration E>
+    template <detail::Enumeration E>
     [[nodiscard]] static Json encode(E value) {
         return std::string(to_string(value));
     }
