@@ -9,17 +9,17 @@
 namespace traindyno {
 namespace {
 
-using testing::add_task;
-using testing::all_reduce;
+using test::add_task;
+using test::all_reduce;
 
 SimTime ms(std::int64_t milliseconds) {
     return std::chrono::milliseconds{milliseconds};
 }
 
 TEST(Arrivals, of_a_reduction_span_the_first_to_the_last_member) {
-    auto world = testing::world();
+    auto world = test::session().world();
     const std::int64_t rank = world->rank().value();
-    StepProgram program = testing::program_with_group(world->size(), 10);
+    StepProgram program = test::program_with_group(world->size(), 10);
     add_task(program, {{.op = all_reduce(GroupId{0}, 10), .lane = Lane::dp, .after = {}}});
     add_task(program, {{.op = all_reduce(GroupId{0}, 10), .lane = Lane::dp, .after = {}}});
     const IssueOrder order(program);
@@ -46,7 +46,7 @@ TEST(Arrivals, of_a_reduction_span_the_first_to_the_last_member) {
 /// Rank r of a pipeline receives from r-1 and sends to r+1, two micro-batches in opposite issue
 /// order.
 StepProgram pipeline_program(std::int64_t rank, std::int64_t size) {
-    StepProgram program = testing::program_with_group(size, 10, GroupKind::pp);
+    StepProgram program = test::program_with_group(size, 10, GroupKind::pp);
     const Slice buffer{.space = Space::gradient, .offset = 0, .elements = 10};
     for (const std::int32_t micro_batch : {1, 0}) {
         if (rank > 0) {
@@ -73,7 +73,7 @@ StepProgram pipeline_program(std::int64_t rank, std::int64_t size) {
 }
 
 TEST(Arrivals, of_a_transfer_are_its_two_ends) {
-    auto world = testing::world();
+    auto world = test::session().world();
     const std::int64_t rank = world->rank().value();
     const StepProgram program = pipeline_program(rank, world->size());
     const IssueOrder order(program);

@@ -16,9 +16,9 @@
 namespace traindyno {
 namespace {
 
-using testing::add_task;
-using testing::all_reduce;
-using testing::elementwise;
+using test::add_task;
+using test::all_reduce;
+using test::elementwise;
 
 constexpr SimTime op_length = std::chrono::milliseconds{2};
 
@@ -26,7 +26,7 @@ constexpr SimTime op_length = std::chrono::milliseconds{2};
 class EngineTest : public ::testing::Test {
   protected:
     explicit EngineTest(std::int64_t elements = 10'000)
-        : program_(testing::program_with_group(1, elements)) {}
+        : program_(test::program_with_group(1, elements)) {}
 
     [[nodiscard]] StepTrace run(Traffic traffic = Traffic::real, Tracing tracing = Tracing::on) {
         const auto device = make_timed_device(
@@ -197,7 +197,7 @@ class StuckCommunicator final : public Communicator {
 
 TEST(WatchdogDeathTest, ends_a_process_blocked_in_a_collective_with_the_hang_code) {
     ::testing::FLAGS_gtest_death_test_style = "threadsafe";
-    StepProgram program = testing::program_with_group(1, 1000);
+    StepProgram program = test::program_with_group(1, 1000);
     add_task(program, {{.op = all_reduce(GroupId{0}, 1000), .lane = Lane::dp, .after = {}}});
     const auto block = [&] {
         const auto device = make_timed_device(
