@@ -8,6 +8,7 @@
 #include <string>
 
 #include "collectives/communicator.hpp"
+#include "emulator/base/enum_names.hpp"
 #include "emulator/base/units.hpp"
 
 namespace traindyno {
@@ -15,25 +16,12 @@ namespace traindyno {
 /// This process's clock, normally `now` of emulator/device.
 using ClockSource = std::function<SimTime()>;
 
-/// One round trip, seen by the asking side.
+/// One round trip from rank 0 to another rank and back.
 struct Ping {
-    SimTime asked{0};     ///< on the asking clock
+    SimTime asked{0};     ///< on the common clock
     SimTime answered{0};  ///< on the other clock
-    SimTime heard{0};     ///< on the asking clock
+    SimTime heard{0};     ///< on the common clock
 };
-
-/// How far the other clock is ahead of the asking one around `at`, good to ± `error`.
-struct ClockReading {
-    SimTime at{0};  ///< on the asking clock
-    SimTime offset{0};
-    SimTime error{0};
-
-    friend bool operator==(const ClockReading&, const ClockReading&) = default;
-};
-
-/// From the fastest round trip: the answer came between `asked` and `heard`, so its middle is off
-/// by at most half of it. (Cristian, "Probabilistic clock synchronization", 1989.)
-[[nodiscard]] ClockReading read_clock(std::span<const Ping> pings);
 
 enum class ClockMethod : std::uint8_t { shared, ping_pong };
 
@@ -42,14 +30,26 @@ struct EnumNames<ClockMethod> {
     static constexpr auto names = enum_table<ClockMethod>("shared", "ping_pong");
 };
 
-/// Maps this rank's clock to rank 0's.
+/// How far a clock is ahead of the common one (rank 0's) around `at`, good to ± `error`.
+struct ClockReading {
+    ClockMethod method = ClockMethod::shared;
+    SimTime at{0};  ///< on the common clock
+    SimTime offset{0};
+    SimTime error{0};
+
+    friend bool operator==(const ClockReading&, const ClockReading&) = default;
+};
+
+/// From the fastest round trip: the answer was read somewhere between `asked` and `heard`, so the
+/// middle is wrong by half of it at most (Cristian, "Probabilistic clock synchronization", 1989).
+[[nodiscard]] ClockReading read_clock(std::span<const Ping> pings);
+
+/// Maps a clock to the common one: by its offset at one reading, or by offset and linear drift
+/// between the readings before and after a run.
 class ClockSync {
   public:
-    /// The clocks are one.
-    ClockSync() = default;
-    /// Offset alone, from one reading: rank 0 asked, this rank answered.
+    ClockSync() = default;  ///< the clocks are one
     explicit ClockSync(const ClockReading& reading);
-    /// Offset and linear drift, from readings before and after the run.
     ClockSync(const ClockReading& before, const ClockReading& after);
 
     [[nodiscard]] SimTime to_common(SimTime local) const;
@@ -59,22 +59,23 @@ class ClockSync {
 
     [[nodiscard]] ClockMethod method() const { return method_; }
 
-    /// Seconds the common clock gains per second of this one.
+    /// Seconds this clock gains on the common one per second of its own.
     [[nodiscard]] double drift() const { return drift_; }
 
   private:
     ClockMethod method_ = ClockMethod::shared;
-    SimTime at_{0};  ///< on this rank's clock
+    SimTime at_{0};  ///< on this clock
     SimTime offset_{0};
     double drift_ = 0;
     SimTime error_{0};
 };
 
-/// Names the clock this process reads: equal on all processes of one boot that share CLOCK_MONOTONIC
-/// (one time namespace).
+/// Names the clock this process reads: equal for all processes of one boot and time namespace,
+/// which share CLOCK_MONOTONIC.
 [[nodiscard]] std::string clock_name();
 
-/// One reading per rank; all zero where every rank's clock has the same name. Collective.
+/// Reads this rank's clock against rank 0's. Ranks whose clocks have rank 0's name share it; of any
+/// other name one rank speaks for all. Collective; call it before and after a run.
 [[nodiscard]] ClockReading synchronize(Communicator& world,
                                        const ClockSource& clock,
                                        const std::string& name = clock_name());
