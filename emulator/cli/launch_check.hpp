@@ -18,14 +18,15 @@ struct LaunchVerdict {
     Waiting waiting = Waiting::poll;
     std::vector<std::string> hosts;  ///< of every rank
     std::vector<std::string> flags;  ///< to be stamped on the result
+    std::vector<std::string> notes;  ///< to be mentioned once
     std::string binding;             ///< how ranks sit on cores
     std::string clock;               ///< how clocks were synchronised
     double clock_error_seconds = 0;
 };
 
 /// Collective over `world`. Throws LaunchError on all ranks when results would be meaningless.
-[[nodiscard]] LaunchVerdict check_launch(Communicator& world,
-                                         const MeasureRequest& request,
-                                         const std::string& command_line);
+[[nodiscard]] LaunchVerdict inspect_launch(Communicator& world,
+                                           const MeasureRequest& request,
+                                           const std::string& arguments);
 
 }  // namespace traindyno

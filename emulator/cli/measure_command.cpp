@@ -14,6 +14,7 @@
 #include "emulator/cli/progress.hpp"
 #include "emulator/cli/request.hpp"
 #include "emulator/cli/version.hpp"
+#include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/program/flops.hpp"
 #include "emulator/report/report.hpp"
 #include "emulator/study/analysis.hpp"
@@ -36,7 +37,7 @@ Study header(const MeasureRequest& request,
     study.created = utc_now();
     study.environment = {.hosts = gather_hosts(world, this_host()),
                          .mpi = MpiSession::version(),
-                         .compute_library = compute_library(),
+                         .compute_library = request.device == DeviceKind::cpu ? cpu_compute_library() : "",
                          .binding = launch.binding,
                          .clock = launch.clock,
                          .clock_error_seconds = launch.clock_error_seconds,
@@ -200,7 +201,7 @@ ExitCode measure_command(const Flags& flags,
                          const std::string& command_line) {
     const auto world = session.world();
     const MeasureRequest request = measure_request(flags, session.size(), problems);
-    const LaunchVerdict launch = check_launch(*world, request, command_line);
+    const LaunchVerdict launch = inspect_launch(*world, request, command_line);
     StudyRecorder recorder(request, header(request, launch, *world, command_line));
     const std::string done = on_first(*world, [&] { return recorder.begin(); });
     std::vector<bool> skip(done.size());
@@ -211,7 +212,10 @@ ExitCode measure_command(const Flags& flags,
     if (first) {
         line.emplace();
         for (const std::string& flag : launch.flags) {
-            line->keep("note: " + flag);
+            line->keep("flag: " + flag);
+        }
+        for (const std::string& note : launch.notes) {
+            line->keep("note: " + note);
         }
     }
     run_points(*world,
