@@ -21,6 +21,7 @@ TD_CLONES void random_values(
     constexpr float mean = 2.0F * 65535.0F;
     const float scale = deviation * 1.7320508F / 65536.0F;  // sqrt(3): 4 values of variance 1/12
     const auto base = static_cast<std::uint32_t>(first);
+#pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const auto index = base + static_cast<std::uint32_t>(i);
         const std::uint32_t a = mixed_bits(seed, index);

@@ -109,6 +109,7 @@ TD_CLONES void softmax_gradient(const Window& window,
 
 template <class T>
 TD_CLONES void scale_row(const float* from, float factor, T* to, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t c = 0; c < n; ++c) {
         store(to[c], from[c] * factor);
     }

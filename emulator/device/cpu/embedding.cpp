@@ -17,6 +17,7 @@ constexpr std::int64_t serial_below = 16384;  // elements: a parallel region cos
 
 template <class T>
 TD_CLONES void sum_rows(const T* a, const T* b, T* to, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t c = 0; c < n; ++c) {
         store(to[c], load(a[c]) + load(b[c]));
     }
@@ -24,6 +25,7 @@ TD_CLONES void sum_rows(const T* a, const T* b, T* to, std::int64_t n) {
 
 template <class T>
 TD_CLONES void add_row(const T* from, float* to, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t c = 0; c < n; ++c) {
         to[c] += load(from[c]);
     }

@@ -18,6 +18,7 @@ TD_CLONES void bias_add(const T* x, const T* bias, T* y, std::int64_t rows, std:
     for (std::int64_t row = 0; row < rows; ++row) {
         const T* from = x + row * columns;
         T* to = y + row * columns;
+#pragma omp simd
         for (std::int64_t c = 0; c < columns; ++c) {
             store(to[c], load(from[c]) + load(bias[c]));
         }
@@ -29,6 +30,7 @@ constexpr float gelu_cubic = 0.044715F;    // Hendrycks and Gimpel, arXiv:1606.0
 
 template <class T>
 TD_CLONES void gelu(const T* x, T* y, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const float v = load(x[i]);
         store(y[i], v * sigmoid(gelu_slope * (v + gelu_cubic * v * v * v)));
@@ -37,6 +39,7 @@ TD_CLONES void gelu(const T* x, T* y, std::int64_t n) {
 
 template <class T>
 TD_CLONES void gelu_gradient(const T* x, const T* dy, T* dx, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const float v = load(x[i]);
         const float s = sigmoid(gelu_slope * (v + gelu_cubic * v * v * v));
@@ -52,6 +55,7 @@ TD_CLONES void swiglu(const T* x, T* y, std::int64_t rows, std::int64_t f) {
         const T* gate = x + row * 2 * f;
         const T* up = gate + f;
         T* to = y + row * f;
+#pragma omp simd
         for (std::int64_t c = 0; c < f; ++c) {
             const float g = load(gate[c]);
             store(to[c], g * sigmoid(g) * load(up[c]));
@@ -67,6 +71,7 @@ TD_CLONES void swiglu_gradient(const T* x, const T* dy, T* dx, std::int64_t rows
         const T* from = dy + row * f;
         T* d_gate = dx + row * 2 * f;
         T* d_up = d_gate + f;
+#pragma omp simd
         for (std::int64_t c = 0; c < f; ++c) {
             const float g = load(gate[c]);
             const float s = sigmoid(g);
@@ -80,6 +85,7 @@ TD_CLONES void swiglu_gradient(const T* x, const T* dy, T* dx, std::int64_t rows
 
 template <class T>
 TD_CLONES void add(const T* x, const T* y, T* z, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         store(z[i], load(x[i]) + load(y[i]));
     }
@@ -87,6 +93,7 @@ TD_CLONES void add(const T* x, const T* y, T* z, std::int64_t n) {
 
 template <class T>
 TD_CLONES void multiply(T* x, float factor, std::int64_t n) {
+#pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         store(x[i], load(x[i]) * factor);
     }
@@ -111,6 +118,7 @@ TD_CLONES void rotate(T* x, const float* cosine, const float* sine, std::int64_t
     for (std::int64_t block = 0; block + 2 * rotary_half <= columns; block += 2 * rotary_half) {
         T* low = x + block;
         T* high = low + rotary_half;
+#pragma omp simd
         for (std::int64_t i = 0; i < rotary_half; ++i) {
             const float a = load(low[i]);
             const float b = load(high[i]);

@@ -49,6 +49,7 @@ TD_CLONES void layer_norm(
         const T* from = x + row * n;
         T* to = y + row * n;
         const RowStatistics s = statistics_of(from, n, Center::yes);
+#pragma omp simd
         for (std::int64_t c = 0; c < n; ++c) {
             store(to[c],
                   (load(from[c]) - s.mean) * s.inverse_deviation * load(scale[c]) + load(shift[c]));
@@ -62,6 +63,7 @@ TD_CLONES void rms_norm(const T* x, const T* scale, T* y, std::int64_t rows, std
         const T* from = x + row * n;
         T* to = y + row * n;
         const RowStatistics s = statistics_of(from, n, Center::no);
+#pragma omp simd
         for (std::int64_t c = 0; c < n; ++c) {
             store(to[c], load(from[c]) * s.inverse_deviation * load(scale[c]));
         }
