@@ -62,7 +62,8 @@ int run_with_mpi(int argc, char** argv, const Flags& flags, Problems& problems) 
         const bool everywhere =
             error.exit_code() == ExitCode::usage || error.exit_code() == ExitCode::launch;
         if (everywhere) {
-            if (session.rank() == WorldRank{0}) {
+            // Singletons started by one launcher are all rank 0 of their own worlds.
+            if (session.rank() == WorldRank{0} && launcher_rank() == 0) {
                 print_error(error);
             }
             return code(error.exit_code());

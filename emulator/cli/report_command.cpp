@@ -8,7 +8,7 @@
 #include "emulator/cli/request.hpp"
 #include "emulator/report/report.hpp"
 #include "emulator/study/analysis.hpp"
-#include "emulator/study/results.hpp"
+#include "emulator/study/result_files.hpp"
 
 namespace traindyno {
 

@@ -12,7 +12,4 @@ namespace traindyno {
 /// version() with the libraries it runs on, for --version.
 [[nodiscard]] std::string version_text();
 
-/// "oneDNN 2.6.3".
-[[nodiscard]] std::string compute_library();
-
 }  // namespace traindyno

@@ -29,7 +29,6 @@ void measure(Communicator& ranks, const PointPlan& plan, const StudyRun& run) {
                                       .options = run.options,
                                       .place = place,
                                       .waiting = run.waiting,
-                                      .to_common = run.to_common,
                                       .progress = run.progress});
     if (point) {
         run.on_point(*point);

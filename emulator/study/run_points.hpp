@@ -22,7 +22,6 @@ struct StudyRun {
     MeasureOptions options;
     std::vector<std::string> hosts;  ///< of every rank of the job
     Waiting waiting = Waiting::poll;
-    ToCommonClock to_common;
     Progress progress;
     DeviceFactory make_device;
     std::function<void(const Point&)> on_point;  ///< on rank 0, as soon as a point is complete

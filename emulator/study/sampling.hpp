@@ -49,7 +49,8 @@ struct StoppingLimits {
     double max_seconds = 60;     ///< of measured steps
     std::int64_t min_steps = 6;  ///< the range of n values covers the median with 1 - 2^(1-n):
                                  ///< fewer than 6 cannot give 95 %
-    std::optional<std::int64_t> fixed_steps;  ///< measure exactly these, whatever the interval
+    std::optional<std::int64_t> fixed_steps =
+        std::nullopt;  ///< measure exactly these, whatever the interval
 };
 
 /// Decides after each measured step whether another one is needed. Depends on nothing but the times

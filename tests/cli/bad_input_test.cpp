@@ -9,7 +9,7 @@
 
 #include "tests/support/process.hpp"
 
-namespace traindyno::testing {
+namespace traindyno::test {
 namespace {
 
 struct BadInput {
@@ -226,4 +226,4 @@ TEST(BadInputTable, has_at_least_forty_cases) {
 }
 
 }  // namespace
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 namespace {
 
@@ -46,4 +46,4 @@ TemporaryFolder::~TemporaryFolder() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

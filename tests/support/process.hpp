@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 struct ProcessResult {
     int exit_code = -1;
@@ -31,4 +31,4 @@ class TemporaryFolder {
     std::filesystem::path path_;
 };
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

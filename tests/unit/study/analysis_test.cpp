@@ -12,7 +12,7 @@
 namespace traindyno {
 namespace {
 
-using testing::sample_point;
+using test::sample_point;
 
 /// Two points whose steps are 4 s and 5 s, with whole numbers in every category.
 Study two_points(Scaling scaling) {
@@ -168,8 +168,8 @@ TEST(Stragglers, a_slow_rank_is_named_with_host_and_reason) {
 }
 
 TEST(Stragglers, a_significant_but_small_difference_is_not_named) {
-    const Study study = with_ranks(
-        {.dp = 8}, {1, 1.0001, 0.9999, 1, 1, 1.04, 1.0001, 0.9999}, std::vector(8, 0.0));
+    const Study study =
+        with_ranks({.dp = 8}, {1, 1.0001, 0.9999, 1, 1, 1.04, 1.0001, 0.9999}, std::vector(8, 0.0));
     EXPECT_GT(study.points[0].ranks_detail[5].compute_z, 3.5);
     EXPECT_TRUE(study.stragglers.empty());
 }
@@ -186,8 +186,8 @@ TEST(Stragglers, a_late_rank_is_named_when_it_costs_the_step_something) {
 
 TEST(Stragglers, stages_of_a_pipeline_are_judged_among_themselves) {
     // The last stage works twice as long because of the logits: nobody is odd.
-    const Study study = with_ranks(
-        {.dp = 4, .pp = 2}, {1, 1.01, 1, 0.99, 2, 2.01, 2, 1.99}, std::vector(8, 0.0));
+    const Study study =
+        with_ranks({.dp = 4, .pp = 2}, {1, 1.01, 1, 0.99, 2, 2.01, 2, 1.99}, std::vector(8, 0.0));
     EXPECT_TRUE(study.stragglers.empty());
 }
 

@@ -11,7 +11,7 @@
 #include "emulator/study/analysis.hpp"
 #include "emulator/study/statistics.hpp"
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 namespace {
 
@@ -80,7 +80,10 @@ std::vector<MemoryItem> memory_of_125m() {
             {.name = "workspace", .bytes = Bytes{206 * mebi}}};
 }
 
-CollectiveRow all_reduce(std::string group, std::int64_t ranks, std::int64_t bytes, double seconds) {
+CollectiveRow all_reduce(std::string group,
+                         std::int64_t ranks,
+                         std::int64_t bytes,
+                         double seconds) {
     const double algbw = static_cast<double>(bytes) / seconds * 1e-9;
     const auto n = static_cast<double>(ranks);
     return {.kind = "all_reduce",
@@ -151,9 +154,9 @@ Point sample_point(const Layout& layout,
     add_wait(point, Category::residual, 0.001 * compute_seconds);
     const double step = point.budget.total();
     point.step_seconds = summarize(step_times(step, 48, 0.03));
-    point.exposed_by_removal = (overheads.exposed_dp + overheads.exposed_tp + overheads.bubble +
-                                0.9 * overheads.wait_dp) *
-                               compute_seconds;
+    point.exposed_by_removal =
+        (overheads.exposed_dp + overheads.exposed_tp + overheads.bubble + 0.9 * overheads.wait_dp) *
+        compute_seconds;
     point.ranks_detail = rank_details(point, compute_seconds);
     point.memory = memory_of_125m();
     point.reduced_values_checked = point.ranks > 1 ? 118'272 : 0;
@@ -214,7 +217,8 @@ Study strong_study() {
                                     .wait_dp = 0.003 * grown,
                                     .exposed_tp = 0.08,
                                     .bubble = grown / 64});
-        point.collectives = {all_reduce("tp", 2, 805'306'368, 0.09), all_reduce("model", 4, 4, 3e-5)};
+        point.collectives = {all_reduce("tp", 2, 805'306'368, 0.09),
+                             all_reduce("model", 4, 4, 3e-5)};
         if (dp > 1) {
             point.collectives.push_back(all_reduce("dp", dp, 1'315'700'000, 0.11));
         }
@@ -226,4 +230,4 @@ Study strong_study() {
     return study;
 }
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

@@ -20,7 +20,9 @@ struct Overheads {
 
 /// `count` step times around `mean_seconds`, whose mean is `mean_seconds` up to rounding; spread is
 /// the largest relative deviation. Deterministic.
-[[nodiscard]] std::vector<double> step_times(double mean_seconds, std::int64_t count, double spread);
+[[nodiscard]] std::vector<double> step_times(double mean_seconds,
+                                             std::int64_t count,
+                                             double spread);
 
 /// A point of `layout`, not completed. Compute takes `compute_seconds`: 1/3 forward, 0.6 backward,
 /// the rest the optimizer; the budget closes.

@@ -20,7 +20,9 @@ std::int64_t warm_up_steps(WarmUp& warm_up, auto step_time, std::int64_t most) {
 
 TEST(WarmUp, steady_steps_end_it_after_two_windows) {
     WarmUp warm_up({.window = 4});
-    EXPECT_EQ(warm_up_steps(warm_up, [](auto) { return 0.5; }, 100), 8);
+    EXPECT_EQ(warm_up_steps(
+                  warm_up, [](auto) { return 0.5; }, 100),
+              8);
     EXPECT_EQ(warm_up.state(), WarmUp::State::steady);
 }
 
@@ -36,24 +38,32 @@ TEST(WarmUp, decaying_steps_end_it_once_the_decay_is_within_tolerance) {
 
 TEST(WarmUp, one_slow_first_step_does_not_prolong_it) {
     WarmUp warm_up({.window = 3});
-    EXPECT_EQ(warm_up_steps(warm_up, [](auto i) { return i == 0 ? 30.0 : 1.0; }, 100), 6);
+    EXPECT_EQ(warm_up_steps(
+                  warm_up, [](auto i) { return i == 0 ? 30.0 : 1.0; }, 100),
+              6);
 }
 
 TEST(WarmUp, growing_steps_hit_the_step_limit) {
     WarmUp warm_up({.window = 2, .at_most = 9});
-    EXPECT_EQ(warm_up_steps(warm_up, [](auto i) { return std::pow(1.5, i); }, 100), 9);
+    EXPECT_EQ(warm_up_steps(
+                  warm_up, [](auto i) { return std::pow(1.5, i); }, 100),
+              9);
     EXPECT_EQ(warm_up.state(), WarmUp::State::gave_up);
 }
 
 TEST(WarmUp, long_steps_hit_the_time_limit_but_not_before_the_minimum) {
     WarmUp warm_up({.window = 3, .at_least = 2, .max_seconds = 5});
-    EXPECT_EQ(warm_up_steps(warm_up, [](auto) { return 60.0; }, 100), 2);
+    EXPECT_EQ(warm_up_steps(
+                  warm_up, [](auto) { return 60.0; }, 100),
+              2);
     EXPECT_EQ(warm_up.state(), WarmUp::State::gave_up);
 }
 
 TEST(WarmUp, a_minimum_holds_however_steady_the_steps) {
     WarmUp warm_up({.window = 1, .at_least = 20, .at_most = 20});
-    EXPECT_EQ(warm_up_steps(warm_up, [](auto) { return 1.0; }, 100), 20);
+    EXPECT_EQ(warm_up_steps(
+                  warm_up, [](auto) { return 1.0; }, 100),
+              20);
     EXPECT_EQ(warm_up.state(), WarmUp::State::steady);
 }
 
@@ -109,7 +119,9 @@ TEST(StoppingRule, fixed_steps_ignore_interval_and_time) {
 }
 
 TEST(StoppingRule, equal_times_lead_to_equal_decisions) {
-    const auto noisy = [](std::int64_t i) { return 1 + 0.03 * std::sin(12.9898 * static_cast<double>(i)); };
+    const auto noisy = [](std::int64_t i) {
+        return 1 + 0.03 * std::sin(12.9898 * static_cast<double>(i));
+    };
     StoppingRule a({});
     StoppingRule b({});
     EXPECT_EQ(measure(a, noisy), measure(b, noisy));
