@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -66,7 +65,7 @@ std::vector<Worker> workers(const DescribeRequest& request) {
         {.device = "NVIDIA V100", .rate_is = "sustained (Lambda Labs)", .rate = FlopRate{28e12}}};
     for (const MachineProfile& machine : request.machines) {
         list.push_back({.device = machine.device,
-                        .rate_is = "peak",
+                        .rate_is = "dense 16-bit peak",
                         .rate = gemm_rate(machine, DType::bf16).peak});
     }
     std::stable_sort(
@@ -133,19 +132,43 @@ std::string years_text(double value) {
     return value < 10 ? fmt::format("{:.1f} years", value) : fmt::format("{:.0f} years", value);
 }
 
-using Text = fmt::memory_buffer;
+using Text = std::string;
 
 template <class... Values>
 void line(Text& text, fmt::format_string<Values...> format, Values&&... values) {
-    fmt::format_to(std::back_inserter(text), format, std::forward<Values>(values)...);
-    text.push_back('\n');
+    std::string added = fmt::format(format, std::forward<Values>(values)...);
+    added.erase(added.find_last_not_of(' ') + 1);
+    text += added + '\n';
+}
+
+/// "174,604,...": exact, in groups of three digits.
+std::string grouped_digits(std::int64_t count) {
+    std::string text = std::to_string(count);
+    for (std::size_t from_right = 3; from_right < text.size(); from_right += 4) {
+        text.insert(text.size() - from_right, ",");
+    }
+    return text;
+}
+
+std::string_view described(LinearBias bias) {
+    switch (bias) {
+        case LinearBias::none:
+            return "no biases";
+        case LinearBias::qkv:
+            return "biases on queries, keys and values";
+        case LinearBias::all:
+            return "biases on all linear layers";
+    }
+    return "";
 }
 
 void add_shape(Text& text, const Model& model) {
+    const std::int64_t count = parameters(model);
     line(text,
-         "{}: {} parameters",
+         "{}: {} parameters ({})",
          model.name,
-         format_count(static_cast<double>(parameters(model))));
+         format_count(static_cast<double>(count)),
+         grouped_digits(count));
     const std::string grouped =
         model.kv_heads == model.heads ? "" : fmt::format(" ({} key/value heads)", model.kv_heads);
     line(text,
@@ -160,16 +183,15 @@ void add_shape(Text& text, const Model& model) {
          model.seq,
          model.vocab);
     line(text,
-         "  {}, {} positions, {} embeddings, bias on {} linear layers",
+         "  {}, {} positions, {} embeddings, {}",
          to_string(model.norm),
          to_string(model.positions),
          model.tied_embeddings ? "tied" : "untied",
-         model.bias == LinearBias::qkv ? "the qkv" : to_string(model.bias));
+         described(model.bias));
 }
 
 void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& flops) {
     const std::string tokens = short_count(request.tokens);
-    const auto count = static_cast<double>(parameters(request.model));
     line(text, "\nTraining");
     if (flops.named) {
         line(text,
@@ -179,10 +201,9 @@ void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& 
              short_count(request.model.nominal_parameters));
     }
     line(text,
-         "  {} FLOP for {} tokens: 6 N D with N = {}, all parameters counted",
+         "  {} FLOP for {} tokens: 6 N D with every parameter counted",
          scientific(flops.counted.value()),
-         tokens,
-         short_count(count));
+         tokens);
     line(text,
          "  {} FLOP for {} tokens: all matrix products, attention in full (Narayanan et al., "
          "SC'21, eq. 3)",
@@ -195,23 +216,41 @@ void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& 
 }
 
 void add_years(Text& text, const DescribeRequest& request, const TrainingFlops& flops) {
-    line(text,
-         "\n{:<30}{:>9}  {:>13}  {:>13}  {:>15}",
-         "On one device alone",
-         "TFLOP/s",
-         "6 N D",
-         "6 N D counted",
-         "matrix products");
+    const auto row = [&](std::string_view device,
+                         std::string_view rate,
+                         std::string_view named,
+                         std::string_view counted,
+                         std::string_view products,
+                         std::string_view rate_is) {
+        const std::string first = flops.named ? fmt::format("{:>13}", named) : std::string();
+        line(
+            text, "{:<28}{:>9}{}{:>15}{:>17}  {}", device, rate, first, counted, products, rate_is);
+    };
+    line(text, "");
+    row("One device alone", "TFLOP/s", "6 N D", "6 N D counted", "matrix products", "");
     for (const Worker& worker : workers(request)) {
-        line(text,
-             "  {:<28}{:>9.5g}  {:>13}  {:>13}  {:>15}  {}",
-             worker.device,
-             worker.rate.value() / 1e12,
-             years_text(years(flops.headline(), worker.rate)),
-             years_text(years(flops.counted, worker.rate)),
-             years_text(years(flops.products, worker.rate)),
-             worker.rate_is);
+        row("  " + worker.device,
+            fmt::format("{:.5g}", worker.rate.value() / 1e12),
+            years_text(years(flops.headline(), worker.rate)),
+            years_text(years(flops.counted, worker.rate)),
+            years_text(years(flops.products, worker.rate)),
+            worker.rate_is);
     }
+}
+
+/// The devices with at least `needed`, smallest first.
+std::string devices_with(std::vector<MachineProfile> machines, Bytes needed) {
+    std::stable_sort(machines.begin(), machines.end(), [](const auto& a, const auto& b) {
+        return a.memory < b.memory;
+    });
+    std::vector<std::string> devices;
+    for (const MachineProfile& machine : machines) {
+        if (needed <= machine.memory) {
+            devices.push_back(machine.device);
+        }
+    }
+    return devices.empty() ? "none of the devices above"
+                           : fmt::format("{}", fmt::join(devices, ", "));
 }
 
 void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost) {
@@ -228,17 +267,8 @@ void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost
     }
     const Bytes sum = total(cost.memory);
     line(text, "  {:<16}{:>12}", "total", format_bytes(sum));
-    std::vector<std::string> large_enough;
-    for (const MachineProfile& machine : request.machines) {
-        if (sum <= machine.memory) {
-            large_enough.push_back(machine.device);
-        }
-    }
     if (!request.machines.empty()) {
-        line(text,
-             "  fits {}",
-             large_enough.empty() ? "none of the devices above"
-                                  : fmt::format("{}", fmt::join(large_enough, ", ")));
+        line(text, "  fits {}", devices_with(request.machines, sum));
     }
 }
 
@@ -294,7 +324,7 @@ std::string describe_text(const DescribeRequest& request) {
     add_years(text, request, flops);
     add_memory(text, request, cost);
     add_volumes(text, request, cost);
-    return fmt::to_string(text);
+    return text;
 }
 
 std::string describe_json(const DescribeRequest& request) {
