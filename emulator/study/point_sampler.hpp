@@ -28,6 +28,8 @@ struct TrafficTotal {
     std::int64_t count = 0;
     std::int64_t bytes = 0;
     double seconds = 0;  ///< from the latest arrival to completion
+
+    friend bool operator==(const TrafficTotal&, const TrafficTotal&) = default;
 };
 
 /// What one rank saw of the measured steps.
@@ -39,6 +41,8 @@ struct RankSamples {
     double removed_step_seconds = 0;  ///< median step without communication
     std::int64_t warmup_steps = 0;
     Verdict verdict = Verdict::converged;
+
+    friend bool operator==(const RankSamples&, const RankSamples&) = default;
 };
 
 /// Collective over the ranks of the point: all run the same number of steps, as rank 0 decides.
