@@ -11,6 +11,7 @@
 #include "emulator/engine/engine.hpp"
 #include "emulator/study/measure_point.hpp"
 #include "emulator/study/sampling.hpp"
+#include "emulator/trace/clock_sync.hpp"
 
 namespace traindyno {
 
@@ -69,6 +70,7 @@ class PointSampler {
     Communicator& ranks_;
     const PointContext& context_;
     std::vector<SimTime> reference_;  ///< per operation: median time without communication
+    ClockReading clock_;              ///< the latest, before the running batch
     double last_step_seconds_ = 0;
     RankSamples samples_;
 };

@@ -140,7 +140,7 @@ TEST(ModelProblems, name_what_is_too_large_to_count) {
     }
     Model model = small_gpt();
     model.layers = 100'000;
-    model.hidden = 1 << 22;
+    model.hidden = model.ffn = 1 << 22;
     EXPECT_TRUE(names_key(model, "layers"));
     model = small_gpt();
     model.heads = model.kv_heads = model.head_size = 1 << 16;
