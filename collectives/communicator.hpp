@@ -15,7 +15,9 @@
 
 namespace traindyno {
 
-/// A communication under way. Default-constructed: already complete.
+/// A communication under way. Default-constructed or moved-from: already complete. Destroying an
+/// incomplete one waits for it, because it still uses the caller's buffers; while an exception is
+/// in flight it is abandoned instead, since its peers may never come.
 class Pending {
   public:
     class Operation {

@@ -1,10 +1,16 @@
 # add_td_test(<name> SOURCES file... [LINK target...] [NP n...] [LABELS label...])
 # One GoogleTest executable. Without NP it is one plain test; with NP it runs once per rank count
 # under mpirun as <name>.np<n>, with the MPI main of tests/mpi (link traindyno::mpi_test_main).
+# Target unit_tests builds every test with the label "unit".
+add_custom_target(unit_tests)
+
 function(add_td_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;NP;LABELS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest)
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(unit_tests ${name})
+  endif()
   if(NOT arg_NP)
     target_link_libraries(${name} PRIVATE GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name})

@@ -16,6 +16,11 @@ namespace traindyno {
 /// Stems of the .toml files in config_root()/folder, sorted.
 [[nodiscard]] std::vector<std::string> config_names(std::string_view folder);
 
+/// The file that `name_or_path` means: a path ending in .toml as it is, else a name in
+/// config_root()/folder. ConfigError lists the names when there is none such.
+[[nodiscard]] std::filesystem::path config_path(std::string_view folder,
+                                                std::string_view name_or_path);
+
 /// The whole file. ConfigError when it cannot be read or is not UTF-8.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path);
 

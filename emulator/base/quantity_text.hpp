@@ -19,6 +19,6 @@ namespace traindyno {
 
 [[nodiscard]] std::string format_bytes(Bytes bytes);       ///< "25.0 MiB"
 [[nodiscard]] std::string format_seconds(double seconds);  ///< "1.23 ms", "4 min 10 s"
-[[nodiscard]] std::string format_count(double count);      ///< "174.6 B", "1.3 M"
+[[nodiscard]] std::string format_count(double count);      ///< "174.6 B", "1.3 M", "3.15e23"
 
 }  // namespace traindyno

@@ -4,12 +4,9 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
-#include <vector>
 
 #include "emulator/base/enum_names.hpp"
-#include "emulator/base/units.hpp"
-#include "emulator/trace/trace.hpp"
+#include "emulator/layout/layout.hpp"
 
 namespace traindyno {
 

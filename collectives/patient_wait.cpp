@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectives/patient_wait.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "emulator/base/error.hpp"
+
+namespace traindyno {
+
+void wait_patiently(Pending& pending, const Patience& patience) {
+    SimTime pause = patience.first_pause;
+    const auto start = std::chrono::steady_clock::now();
+    while (!pending.done()) {
+        if (std::chrono::steady_clock::now() - start > patience.timeout) {
+            throw HangError(
+                fmt::format("a communication did not complete within {:.1f} s (a rank is lost or "
+                            "still busy) look at the other ranks' output",
+                            to_seconds(patience.timeout)));
+        }
+        std::this_thread::sleep_for(pause);
+        pause = std::min(2 * pause, patience.longest_pause);
+    }
+}
+
+}  // namespace traindyno

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting for a communication without burning a core.
+#pragma once
+
+#include "collectives/communicator.hpp"
+#include "emulator/base/units.hpp"
+
+namespace traindyno {
+
+/// Pauses between two looks at the operation double from `first_pause` to `longest_pause`. A look
+/// costs 20 to 60 us of CPU, most of it the wake-up (measured: tests/mpi/patient_wait_test.cpp).
+struct Patience {
+    SimTime first_pause = std::chrono::microseconds{50};
+    SimTime longest_pause = std::chrono::milliseconds{50};
+    SimTime timeout = SimTime::max();  ///< HangError after this long
+};
+
+/// Sleeps until `pending` is complete. For ranks that are parked while others measure, and for
+/// control traffic whose latency does not matter.
+void wait_patiently(Pending& pending, const Patience& patience = {});
+
+}  // namespace traindyno

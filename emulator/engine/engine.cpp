@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/engine/engine.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/base/overloaded.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Bounds of the sleep between two looks at communication that runs beside compute. The first look
+/// comes early, so that short messages do not wait; later ones leave the core to compute.
+constexpr SimTime shortest_poll = std::chrono::microseconds{50};
+constexpr SimTime longest_poll = std::chrono::microseconds{400};
+constexpr SimTime sleep_poll = std::chrono::microseconds{20};
+
+/// Operations queued on the device ahead of completion; well below the intervals a device
+/// remembers.
+constexpr Ticket deepest_queue = 4096;
+
+bool is_compute(Lane lane) {
+    return lane == Lane::compute;
+}
+
+}  // namespace
+
+Engine::Engine(const IssueOrder& order,
+               Device& device,
+               GroupCommunicators& communicators,
+               EngineOptions options)
+    : order_(order), device_(device), communicators_(communicators), options_(options) {
+    TD_EXPECT(communicators_.size() == order_.program().groups.size());
+    done_.resize(order_.ops().size());
+    spans_.resize(order_.ops().size());
+}
+
+StepTrace Engine::run_step(Traffic traffic, Tracing tracing) {
+    begin_step(traffic);
+    StepTrace trace;
+    trace.begin = now();
+    SimTime last_progress = trace.begin;
+    while (remaining_ > 0) {
+        bool progressed = harvest_compute();
+        progressed = advance_communication() || progressed;
+        progressed = issue() || progressed;
+        if (progressed) {
+            last_progress = now();
+            poll_interval_ = shortest_poll;
+        } else {
+            idle(last_progress);
+        }
+    }
+    trace.end = now();
+    if (tracing == Tracing::on) {
+        trace.spans = spans_;
+    }
+    return trace;
+}
+
+void Engine::begin_step(Traffic traffic) {
+    traffic_ = traffic;
+    std::fill(done_.begin(), done_.end(), std::uint8_t{0});
+    remaining_ = done_.size();
+    for (LaneState& lane : lanes_) {
+        lane.next = 0;
+    }
+    first_ticket_ = submitted_;
+    poll_interval_ = shortest_poll;
+}
+
+bool Engine::harvest_compute() {
+    const auto compute = order_.lane(Lane::compute);
+    const Ticket completed = device_.completed();
+    const bool progressed = harvested_ < completed;
+    for (; harvested_ < completed; ++harvested_) {
+        const OpIndex index = compute[static_cast<std::size_t>(harvested_ - first_ticket_)];
+        const Interval ran = device_.interval(harvested_);
+        spans_[index] = {.begin = ran.begin, .end = ran.end};
+        complete(index);
+    }
+    return progressed;
+}
+
+bool Engine::advance_communication() {
+    bool progressed = false;
+    for (LaneState& lane : lanes_) {
+        if (lane.in_flight && lane.pending.done()) {
+            const OpIndex index = *std::exchange(lane.in_flight, std::nullopt);
+            --communications_in_flight_;
+            spans_[index].end = now();
+            verify(index);
+            complete(index);
+            progressed = true;
+        }
+    }
+    return progressed;
+}
+
+bool Engine::issue() {
+    bool progressed = issue_compute();
+    for (std::size_t lane = 0; lane < enum_count<Lane>; ++lane) {
+        if (!is_compute(static_cast<Lane>(lane))) {
+            progressed = issue_communication(static_cast<Lane>(lane)) || progressed;
+        }
+    }
+    return progressed;
+}
+
+bool Engine::issue_compute() {
+    LaneState& lane = state(Lane::compute);
+    const auto queue = order_.lane(Lane::compute);
+    bool progressed = false;
+    while (lane.next < queue.size() && submitted_ - harvested_ < deepest_queue &&
+           ready(queue[lane.next])) {
+        const OpIndex index = queue[lane.next++];
+        device_.submit(std::get<ComputeOp>(order_.block_op(index).op), order_.task_of(index));
+        ++submitted_;
+        progressed = true;
+    }
+    return progressed;
+}
+
+bool Engine::issue_communication(Lane which) {
+    LaneState& lane = state(which);
+    const auto queue = order_.lane(which);
+    bool progressed = false;
+    while (!lane.in_flight && lane.next < queue.size() && ready(queue[lane.next])) {
+        post(queue[lane.next++], lane);
+        progressed = true;
+    }
+    return progressed;
+}
+
+void Engine::post(OpIndex index, LaneState& lane) {
+    if (traffic_ == Traffic::removed) {
+        spans_[index].begin = spans_[index].end = now();
+        complete(index);
+        return;
+    }
+    lane.in_flight = index;
+    lane.pending = start(index);
+    ++communications_in_flight_;
+}
+
+/// With nothing else outstanding on this rank, the communication may block: only its own completion
+/// can release anything, so blocking cannot withhold an operation that another rank waits for.
+Urgency Engine::urgency() const {
+    const bool alone = communications_in_flight_ == 0 && submitted_ == harvested_;
+    return alone && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;
+}
+
+Pending Engine::start(OpIndex index) {
+    const auto& op = std::get<CommOp>(order_.block_op(index).op);
+    const Task& task = order_.task_of(index);
+    Communicator& group = *communicators_[group_id(op).index()];
+    return std::visit(
+        Overloaded{[&](const AllReduce& reduce) {
+                       const auto buffer = device_.memory(reduce.buffer, task);
+                       if (reduce.buffer.elements >= check_minimum) {
+                           stamp(buffer, reduce.dtype, group.rank(), check_key(index));
+                       }
+                       return all_reduce(index, reduce, buffer, group);
+                   },
+                   [&](const Send& send) {
+                       spans_[index].begin = now();
+                       return group.send(
+                           device_.memory(send.buffer, task), send.peer, send.tag + task.tag_base);
+                   },
+                   [&](const Recv& recv) {
+                       spans_[index].begin = now();
+                       return group.recv(
+                           device_.memory(recv.buffer, task), recv.peer, recv.tag + task.tag_base);
+                   }},
+        op);
+}
+
+Pending Engine::all_reduce(OpIndex index,
+                           const AllReduce& op,
+                           std::span<std::byte> buffer,
+                           Communicator& group) {
+    const Urgency urgency = this->urgency();
+    spans_[index].begin = now();
+    if (urgency == Urgency::immediate) {
+        blocked_since_.store(spans_[index].begin.count(), std::memory_order_relaxed);
+    }
+    Pending pending = group.all_reduce(buffer, op.dtype, op.reduction, urgency);
+    blocked_since_.store(0, std::memory_order_relaxed);
+    return pending;
+}
+
+/// The position in its lane: equal on all members, though their programs may differ elsewhere.
+std::uint32_t Engine::check_key(OpIndex index) {
+    return static_cast<std::uint32_t>(state(order_.ops()[index].lane).next);
+}
+
+void Engine::verify(OpIndex index) {
+    const auto& op = std::get<CommOp>(order_.block_op(index).op);
+    const auto* reduce = std::get_if<AllReduce>(&op);
+    if (reduce == nullptr || reduce->buffer.elements < check_minimum) {
+        return;
+    }
+    const ReductionChecks found = check(device_.memory(reduce->buffer, order_.task_of(index)),
+                                        reduce->dtype,
+                                        reduce->reduction,
+                                        communicators_[reduce->group.index()]->size(),
+                                        check_key(index));
+    checks_.checked += found.checked;
+    checks_.wrong += found.wrong;
+}
+
+void Engine::complete(OpIndex index) {
+    done_[index] = 1;
+    --remaining_;
+}
+
+/// Compute may be submitted while earlier compute is still queued: the device keeps the order.
+bool Engine::ready(OpIndex index) const {
+    const bool queued_compute_counts = is_compute(order_.ops()[index].lane);
+    bool all = true;
+    order_.for_each_dependency(index, [&](OpIndex earlier) {
+        const bool satisfied = done_[earlier] != 0 ||
+                               (queued_compute_counts && is_compute(order_.ops()[earlier].lane));
+        all = all && satisfied;
+    });
+    return all;
+}
+
+void Engine::idle(SimTime last_progress) {
+    const SimTime time = now();
+    if (time - last_progress > options_.timeout) {
+        throw HangError(fmt::format(
+            "nothing completed for {:.0f} s (a rank is missing or stuck) outstanding here:\n{}",
+            to_seconds(options_.timeout),
+            outstanding()));
+    }
+    const bool computing = submitted_ > harvested_;
+    TD_EXPECT(computing || communications_in_flight_ > 0);
+    if (computing) {
+        const SimTime deadline = communications_in_flight_ > 0 ? time + poll_interval_
+                                                               : last_progress + options_.timeout;
+        device_.wait(harvested_, deadline);
+        poll_interval_ = std::min(poll_interval_ * 2, longest_poll);
+    } else if (options_.waiting == Waiting::sleep) {
+        std::this_thread::sleep_for(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(sleep_poll));
+    } else {
+        sched_yield();
+    }
+}
+
+std::string Engine::describe(OpIndex index) const {
+    const IssuedOp& issued = order_.ops()[index];
+    const Task& task = order_.task_of(index);
+    std::string text = fmt::format("  {} of {}, micro-batch {}, layer {}",
+                                   to_string(issued.lane),
+                                   order_.program().blocks[task.block.index()].name,
+                                   task.micro_batch.value(),
+                                   task.layer.value());
+    if (const auto* op = std::get_if<CommOp>(&order_.block_op(index).op)) {
+        const Group& group = order_.program().groups[group_id(*op).index()];
+        text += fmt::format(": {} bytes in the {} group of {} ranks",
+                            payload(*op).value(),
+                            to_string(group.kind),
+                            group.size());
+    }
+    return text;
+}
+
+std::string Engine::outstanding() const {
+    std::string text;
+    for (const LaneState& lane : lanes_) {
+        if (lane.in_flight) {
+            text += describe(*lane.in_flight) + "\n";
+        }
+    }
+    if (submitted_ > harvested_) {
+        const auto compute = order_.lane(Lane::compute);
+        text += describe(compute[static_cast<std::size_t>(harvested_ - first_ticket_)]) + "\n";
+    }
+    return text;
+}
+
+}  // namespace traindyno

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/model/hugging_face.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "emulator/base/config_files.hpp"
+#include "emulator/base/error.hpp"
+
+namespace traindyno {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// A config.json and the problems found in it. Unlike our own files it holds many keys that are
+/// none of our business, so unknown ones pass.
+class HuggingFaceConfig {
+  public:
+    explicit HuggingFaceConfig(std::filesystem::path path) : path_(std::move(path)) {
+        const std::string text = read_text_file(path_);
+        try {
+            json_ = Json::parse(text);
+        } catch (const Json::parse_error& error) {
+            const auto before = std::min(error.byte, text.size());
+            const auto line =
+                1 +
+                std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(before), '\n');
+            throw ConfigError({fmt::format(
+                "{}:{}: not valid JSON (parsing stopped here) get the file anew or correct it",
+                path_.string(),
+                line)});
+        }
+        if (!json_.is_object()) {
+            throw ConfigError(
+                {fmt::format("{}: is not a model configuration (a JSON object is needed) name a "
+                             "Hugging Face config.json",
+                             path_.string())});
+        }
+    }
+
+    [[nodiscard]] bool has(const char* key) const {
+        return json_.contains(key) && !json_.at(key).is_null();
+    }
+
+    /// A key the family always writes.
+    [[nodiscard]] std::int64_t integer(const char* key) {
+        if (!has(key)) {
+            report(key, "is missing (this family always has it) add it");
+            return 0;
+        }
+        return integer_or(key, 0);
+    }
+
+    /// `fallback` where the key is absent or null.
+    [[nodiscard]] std::int64_t integer_or(const char* key, std::int64_t fallback) {
+        if (!has(key)) {
+            return fallback;
+        }
+        const Json& value = json_.at(key);
+        const bool fits = value.is_number_integer() &&
+                          !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
+        if (!fits) {
+            report(key,
+                   fmt::format("is {} (a whole number is needed) write it like \"{}\": 12",
+                               value.dump(),
+                               key));
+            return fallback;
+        }
+        return value.get<std::int64_t>();
+    }
+
+    [[nodiscard]] bool flag_or(const char* key, bool fallback) {
+        if (!has(key)) {
+            return fallback;
+        }
+        const Json& value = json_.at(key);
+        if (!value.is_boolean()) {
+            report(key,
+                   fmt::format("is {} (true or false is needed) write it like \"{}\": true",
+                               value.dump(),
+                               key));
+            return fallback;
+        }
+        return value.get<bool>();
+    }
+
+    [[nodiscard]] std::string text_or(const char* key, std::string fallback) const {
+        return has(key) && json_.at(key).is_string() ? json_.at(key).get<std::string>()
+                                                     : std::move(fallback);
+    }
+
+    void report(std::string_view key, std::string_view problem) {
+        reported_.emplace_back(key);
+        problems_.add(fmt::format("{}: {}: {}", path_.string(), key, problem));
+    }
+
+    [[nodiscard]] bool reported(std::string_view key) const {
+        return std::find(reported_.begin(), reported_.end(), key) != reported_.end();
+    }
+
+    void throw_if_any() const { problems_.throw_if_any(); }
+
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+    Json json_;
+    Problems problems_;
+    std::vector<std::string> reported_;
+};
+
+/// Whether biases sit on all linear layers or none, from separate switches for attention and MLP.
+LinearBias uniform_bias(HuggingFaceConfig& config, bool attention, bool mlp) {
+    if (attention != mlp) {
+        config.report(
+            "attention_bias",
+            "differs from the MLP's biases (only none, qkv or all linear layers can carry "
+            "them) set both alike");
+    }
+    return attention ? LinearBias::all : LinearBias::none;
+}
+
+/// hidden / heads; 1 where that cannot be said, which then has a problem of its own.
+std::int64_t default_head_size(HuggingFaceConfig& config,
+                               const Model& model,
+                               const char* hidden_key) {
+    if (model.hidden <= 0 || model.heads <= 0) {
+        return 1;
+    }
+    if (model.hidden % model.heads != 0) {
+        config.report(
+            hidden_key,
+            fmt::format(
+                "{} is not divisible by the {} heads (each head gets an equal share) check both",
+                model.hidden,
+                model.heads));
+    }
+    return std::max<std::int64_t>(1, model.hidden / model.heads);
+}
+
+Model read_gpt2(HuggingFaceConfig& config) {
+    Model model;
+    model.layers = config.integer("n_layer");
+    model.hidden = config.integer("n_embd");
+    model.heads = config.integer("n_head");
+    model.kv_heads = std::clamp<std::int64_t>(model.heads, 1, 1 << 16);
+    model.head_size = default_head_size(config, model, "n_embd");
+    model.ffn =
+        config.integer_or("n_inner", 4 * std::clamp<std::int64_t>(model.hidden, 1, 1 << 22));
+    model.seq = config.integer("n_positions");
+    model.vocab = config.integer("vocab_size");
+    model.tied_embeddings = config.flag_or("tie_word_embeddings", true);
+    return model;
+}
+
+/// What all families after GPT-2 call by the same names.
+Model read_common(HuggingFaceConfig& config) {
+    Model model;
+    model.layers = config.integer("num_hidden_layers");
+    model.hidden = config.integer("hidden_size");
+    model.heads = config.integer("num_attention_heads");
+    model.kv_heads =
+        config.integer_or("num_key_value_heads", std::clamp<std::int64_t>(model.heads, 1, 1 << 16));
+    model.head_size = config.has("head_dim") ? config.integer("head_dim")
+                                             : default_head_size(config, model, "hidden_size");
+    model.ffn = config.integer("intermediate_size");
+    model.seq = config.integer("max_position_embeddings");
+    model.vocab = config.integer("vocab_size");
+    model.positions = Positions::rotary;
+    model.tied_embeddings = config.flag_or("tie_word_embeddings", false);
+    return model;
+}
+
+Model read_gpt_neox(HuggingFaceConfig& config) {
+    Model model = read_common(config);
+    model.bias = uniform_bias(config, config.flag_or("attention_bias", true), true);
+    return model;
+}
+
+/// Llama, Mistral and Qwen3: RMSNorm, SwiGLU, biases only on request.
+Model read_llama(HuggingFaceConfig& config) {
+    Model model = read_common(config);
+    model.norm = Norm::rmsnorm;
+    model.gated_mlp = true;
+    model.bias = uniform_bias(
+        config, config.flag_or("attention_bias", false), config.flag_or("mlp_bias", false));
+    return model;
+}
+
+Model read_qwen2(HuggingFaceConfig& config) {
+    Model model = read_common(config);
+    model.norm = Norm::rmsnorm;
+    model.gated_mlp = true;
+    model.bias = LinearBias::qkv;
+    return model;
+}
+
+struct Family {
+    std::string_view model_type;
+    Model (*read)(HuggingFaceConfig&);
+};
+
+constexpr std::array families{Family{"gpt2", read_gpt2},
+                              Family{"gpt_neox", read_gpt_neox},
+                              Family{"llama", read_llama},
+                              Family{"mistral", read_llama},
+                              Family{"qwen2", read_qwen2},
+                              Family{"qwen3", read_llama}};
+
+/// Mixture-of-experts models name their experts in one of these ways.
+bool has_experts(HuggingFaceConfig& config, const std::string& model_type) {
+    constexpr std::array keys{
+        "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"};
+    return model_type == "mixtral" || model_type.ends_with("_moe") ||
+           std::any_of(keys.begin(), keys.end(), [&](const char* key) {
+               return config.integer_or(key, 0) > 1;
+           });
+}
+
+const Family& family_of(HuggingFaceConfig& config) {
+    const std::string model_type = config.text_or("model_type", "");
+    if (has_experts(config, model_type)) {
+        throw ConfigError(
+            {fmt::format("{}: model_type: '{}' is a mixture of experts (only dense models can be "
+                         "emulated) choose a dense model",
+                         config.path().string(),
+                         model_type)});
+    }
+    const auto found = std::find_if(families.begin(), families.end(), [&](const Family& family) {
+        return family.model_type == model_type;
+    });
+    if (found == families.end()) {
+        std::vector<std::string> known;
+        for (const Family& family : families) {
+            known.emplace_back(family.model_type);
+        }
+        throw ConfigError(
+            {fmt::format("{}: model_type: '{}' is not supported (supported are {}) describe the "
+                         "model in a .toml file instead{}",
+                         config.path().string(),
+                         model_type,
+                         fmt::join(known, ", "),
+                         did_you_mean(model_type, known))});
+    }
+    return *found;
+}
+
+/// What our keys are called in a config.json.
+struct KeyName {
+    std::string_view ours;
+    std::string_view gpt2;
+    std::string_view others;
+};
+
+constexpr std::array key_names{KeyName{"layers", "n_layer", "num_hidden_layers"},
+                               KeyName{"hidden", "n_embd", "hidden_size"},
+                               KeyName{"heads", "n_head", "num_attention_heads"},
+                               KeyName{"kv_heads", "n_head", "num_key_value_heads"},
+                               KeyName{"head_size", "n_embd", "head_dim"},
+                               KeyName{"ffn", "n_inner", "intermediate_size"},
+                               KeyName{"seq", "n_positions", "max_position_embeddings"},
+                               KeyName{"vocab", "vocab_size", "vocab_size"}};
+
+/// Adds what is wrong with the model itself under the file's own keys, once per key.
+void report_problems(HuggingFaceConfig& config, const Model& model, std::string_view model_type) {
+    for (const std::string& problem : problems_of(model)) {
+        const std::size_t colon = problem.find(": ");
+        const std::string_view ours = std::string_view(problem).substr(0, colon);
+        const auto found = std::find_if(key_names.begin(),
+                                        key_names.end(),
+                                        [&](const KeyName& name) { return name.ours == ours; });
+        std::string_view key = ours;
+        if (found != key_names.end()) {
+            key = model_type == "gpt2" ? found->gpt2 : found->others;
+        }
+        if (!config.reported(key)) {
+            config.report(key, problem.substr(colon + 2));
+        }
+    }
+}
+
+/// "Llama-2-7b-hf" of "meta-llama/Llama-2-7b-hf", else the folder the file lies in.
+std::string name_of(const HuggingFaceConfig& config) {
+    const std::string folder =
+        std::filesystem::absolute(config.path()).parent_path().filename().string();
+    const std::string origin = config.text_or("_name_or_path", "");
+    const std::string last = std::filesystem::path(origin).filename().string();
+    if (!last.empty()) {
+        return last;
+    }
+    return folder.empty() ? config.path().stem().string() : folder;
+}
+
+}  // namespace
+
+Model load_hugging_face_model(const std::filesystem::path& path) {
+    HuggingFaceConfig config(path);
+    const Family& family = family_of(config);
+    Model model = family.read(config);
+    model.name = name_of(config);
+    report_problems(config, model, family.model_type);
+    config.throw_if_any();
+    return model;
+}
+
+}  // namespace traindyno

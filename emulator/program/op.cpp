@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/op.hpp"
+
+#include <algorithm>
+
+#include "emulator/base/overloaded.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Bytes of `elements` in the space of `slice`.
+Bytes operand(const Slice& slice, std::int64_t elements, DType precision) {
+    return size_of(elements, dtype_of(slice.space, precision));
+}
+
+/// FLOPs of one product over the score square of an attention, all heads and sequences.
+template <class Attention>
+Flops score_product(const Attention& op) {
+    const auto positions = static_cast<double>(op.batch * op.seq);
+    return Flops{2 * positions * static_cast<double>(op.seq * op.heads * op.head_size)};
+}
+
+template <class Attention>
+std::int64_t qkv_elements(const Attention& op) {
+    return op.batch * op.seq * (op.heads + 2 * op.kv_heads) * op.head_size;
+}
+
+template <class Attention>
+std::int64_t context_elements(const Attention& op) {
+    return op.batch * op.seq * op.heads * op.head_size;
+}
+
+template <class Attention>
+Bytes qkv_context_statistics(const Attention& op, DType precision) {
+    return operand(op.qkv, qkv_elements(op), precision) +
+           operand(op.context, context_elements(op), precision) +
+           operand(op.statistics, op.batch * op.heads * op.seq, precision);
+}
+
+bool is_embedding(ElementwiseKind kind) {
+    return kind == ElementwiseKind::embedding_forward ||
+           kind == ElementwiseKind::embedding_backward;
+}
+
+/// Kinds that add to the parameter gradients they write, and so read them too.
+bool accumulates_gradients(ElementwiseKind kind) {
+    return kind == ElementwiseKind::embedding_backward || kind == ElementwiseKind::norm_backward ||
+           kind == ElementwiseKind::bias_gradient;
+}
+
+Bytes elementwise_traffic(const Elementwise& op, DType precision) {
+    // An embedding touches one table row per token, not the whole table.
+    const auto touched = [&](const Slice& slice) {
+        return is_embedding(op.kind) ? std::min(slice.elements, op.rows * op.columns)
+                                     : slice.elements;
+    };
+    Bytes sum;
+    for (const Slice& slice : op.reads) {
+        sum += operand(slice, touched(slice), precision);
+    }
+    for (const Slice& slice : op.writes) {
+        const bool read_too = slice.space == Space::gradient && accumulates_gradients(op.kind);
+        sum += operand(slice, touched(slice), precision) * (read_too ? 2 : 1);
+    }
+    return sum;
+}
+
+}  // namespace
+
+Flops flops(const ComputeOp& op) {
+    return std::visit(
+        Overloaded{
+            [](const MatMul& matmul) {
+                return Flops{2 * static_cast<double>(matmul.m) * static_cast<double>(matmul.n) *
+                             static_cast<double>(matmul.k)};
+            },
+            // Scores, context.
+            [](const AttentionForward& attention) { return 2 * score_product(attention); },
+            // Scores again (they are not kept), and the gradients of V, of the probabilities, of Q
+            // and of K: 2.5 times forward, where the papers' model FLOPs count 2 times.
+            [](const AttentionBackward& attention) { return 5 * score_product(attention); },
+            [](const Elementwise&) { return Flops{}; },
+            [](const OptimizerStep&) { return Flops{}; },
+        },
+        op);
+}
+
+Bytes traffic(const ComputeOp& op, DType precision) {
+    return std::visit(
+        Overloaded{
+            [&](const MatMul& matmul) {
+                const std::int64_t passes = matmul.accumulate == Accumulate::yes ? 2 : 1;
+                return operand(matmul.a, matmul.m * matmul.k, precision) +
+                       operand(matmul.b, matmul.k * matmul.n, precision) +
+                       operand(matmul.c, passes * matmul.m * matmul.n, precision);
+            },
+            [&](const AttentionForward& attention) {
+                return qkv_context_statistics(attention, precision);
+            },
+            [&](const AttentionBackward& attention) {
+                return qkv_context_statistics(attention, precision) +
+                       operand(attention.grad_context, context_elements(attention), precision) +
+                       operand(attention.grad_qkv, qkv_elements(attention), precision);
+            },
+            [&](const Elementwise& elementwise) {
+                return elementwise_traffic(elementwise, precision);
+            },
+            [&](const OptimizerStep& step) {
+                // fp32 master weight, m and v read and written, fp32 gradient read, weight written.
+                return size_of(7 * step.elements, DType::fp32) + size_of(step.elements, precision);
+            },
+        },
+        op);
+}
+
+Bytes payload(const CommOp& op) {
+    return std::visit(
+        [](const auto& communication) {
+            return size_of(communication.buffer.elements, communication.dtype);
+        },
+        op);
+}
+
+GroupId group_id(const CommOp& op) {
+    return std::visit([](const auto& communication) { return communication.group; }, op);
+}
+
+}  // namespace traindyno

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/study/measure_point.hpp"
+
+#include <fstream>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "collectives/control.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/engine/watchdog.hpp"
+#include "emulator/program/build.hpp"
+#include "emulator/study/point_sampler.hpp"
+#include "emulator/study/point_summary.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// One communicator per kind of group, split off `ranks` by all of them in the same order.
+GroupCommunicators make_groups(const StepProgram& program,
+                               const Layout& layout,
+                               Communicator& ranks) {
+    GroupCommunicators groups(program.groups.size());
+    for (std::size_t k = 0; k < enum_count<GroupKind>; ++k) {
+        const auto kind = static_cast<GroupKind>(k);
+        if (group_of(layout, kind, WorldRank{0}).size() <= 1) {
+            continue;  // rank 0 is in a group of every kind that has any
+        }
+        const Group group = group_of(layout, kind, program.rank);
+        // Ranks outside any group of this kind (embedding, middle stages) split off alone.
+        const std::int32_t color =
+            group.members.empty() ? program.rank.value() : group.members.front().value();
+        const std::int32_t key = group.members.empty() ? 0 : group.rank_of(program.rank).value();
+        auto communicator = ranks.split(color, key);
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            if (program.groups[g].kind == kind) {
+                TD_EXPECT(communicator->size() == program.groups[g].size());
+                groups[g] = std::move(communicator);
+            }
+        }
+    }
+    return groups;
+}
+
+/// Runs `action` on every rank; when any rank's input was refused, all throw that refusal.
+template <class Action>
+void in_agreement(Communicator& ranks, Action&& action) {
+    std::string refusal;
+    try {
+        action();
+    } catch (const ConfigError& error) {
+        refusal = error.what();
+    }
+    for (const std::string& text : all_gather_text(ranks, refusal)) {
+        if (!text.empty()) {
+            throw ConfigError({text});
+        }
+    }
+}
+
+std::int64_t resident_bytes() {
+    std::ifstream statm("/proc/self/statm");
+    std::int64_t size = 0;
+    std::int64_t resident = 0;
+    statm >> size >> resident;
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace
+
+std::optional<Point> measure_point(Communicator& ranks,
+                                   Device& device,
+                                   const PointContext& context) {
+    const PointPlan& plan = context.plan;
+    const StepProgram program =
+        build_step(plan.model, plan.layout, plan.setup, WorldRank{ranks.rank().value()});
+    GroupCommunicators groups = make_groups(program, plan.layout, ranks);
+    in_agreement(ranks, [&] { device.prepare(program); });
+    const IssueOrder order(program);
+    const SimTime timeout = from_seconds(context.options.timeout_seconds);
+    Engine engine(order, device, groups, {.timeout = timeout, .waiting = context.waiting});
+    const Watchdog watchdog(
+        engine, timeout, fmt::format("rank {}, {}", program.rank.value(), context.place.host));
+    const DeviceInfo info = device.info();
+    const RankSamples samples = PointSampler(order, engine, groups, ranks, context).run();
+    const auto packed = gather_text(ranks,
+                                    GroupRank{0},
+                                    pack({.host = context.place.host,
+                                          .device = info.name,
+                                          .peak = info.peak,
+                                          .resident_bytes = resident_bytes(),
+                                          .checks = engine.checks(),
+                                          .samples = samples}));
+    if (ranks.rank() != GroupRank{0}) {
+        return std::nullopt;
+    }
+    std::vector<RankRecord> records;
+    records.reserve(packed.size());
+    for (const std::string& text : packed) {
+        records.push_back(unpack(text));
+    }
+    return summarize_point(plan, context.place.nodes, records);
+}
+
+}  // namespace traindyno
