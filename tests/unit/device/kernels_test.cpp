@@ -246,43 +246,53 @@ TEST_P(Kernels, rotary_leaves_the_values_beyond_its_columns_alone) {
     }
 }
 
-/// y of one row; with no shift: RMS norm.
-Values norm_row(const Values& x, const Values& scale, const Values* shift) {
-    const auto n = static_cast<double>(x.size());
-    const double mean = shift == nullptr ? 0 : std::accumulate(x.begin(), x.end(), 0.0) / n;
+/// y of one row; weights are scale and shift, or for RMS norm the scale alone.
+Values norm_row(const Values& x, const Values& weights) {
+    const std::size_t n = x.size();
+    const bool centered = weights.size() == 2 * n;
+    const double count = static_cast<double>(n);
+    const double mean = centered ? std::accumulate(x.begin(), x.end(), 0.0) / count : 0;
     double squares = 0;
     for (const double v : x) {
         squares += (v - mean) * (v - mean);
     }
     Values y;
-    for (std::size_t c = 0; c < x.size(); ++c) {
-        y.push_back((x[c] - mean) / std::sqrt(squares / n + 1e-5) * scale[c] +
-                    (shift == nullptr ? 0 : (*shift)[c]));
+    for (std::size_t c = 0; c < n; ++c) {
+        y.push_back((x[c] - mean) / std::sqrt(squares / count + 1e-5) * weights[c] +
+                    (centered ? weights[n + c] : 0));
     }
     return y;
 }
 
 TEST_P(Kernels, norm_forward_is_layer_norm_with_a_shift_and_rms_norm_without) {
     Array x = random(rows * columns, 1);
-    Array scale = random(columns, 2);
-    Array shift = random(columns, 3);
     Array y = blank(rows * columns);
-    const Values s = scale.values();
-    const Values b = shift.values();
-    for (const bool centered : {true, false}) {
-        std::vector<Array*> reads{&x, &scale};
-        if (centered) {
-            reads.push_back(&shift);
-        }
-        run(ElementwiseKind::norm_forward, rows, columns, reads, {&y});
+    for (const std::int64_t size : {2 * columns, columns}) {
+        Array weights = random(size, 2);
+        run(ElementwiseKind::norm_forward, rows, columns, {&x, &weights}, {&y});
         const Values from = x.values();
         const Values to = y.values();
         for (std::size_t row = 0; row < rows; ++row) {
             expect_near(row_of(to, row, columns),
-                        norm_row(row_of(from, row, columns), s, centered ? &b : nullptr),
+                        norm_row(row_of(from, row, columns), weights.values()),
                         rounding(16));
         }
     }
+}
+
+/// Slope of `f` in each element of `at`.
+Values numerical_gradient(Values at, const std::function<double(const Values&)>& f) {
+    constexpr double step = 1e-4;
+    Values gradient;
+    for (double& value : at) {
+        const double before = value;
+        value = before + step;
+        const double up = f(at);
+        value = before - step;
+        gradient.push_back((up - f(at)) / (2 * step));
+        value = before;
+    }
+    return gradient;
 }
 
 TEST_P(Kernels, norm_backward_is_the_gradient_of_norm_forward) {
@@ -290,81 +300,49 @@ TEST_P(Kernels, norm_backward_is_the_gradient_of_norm_forward) {
     constexpr std::int64_t width = 40;
     Array x = random(few * width, 1);
     Array dy = random(few * width, 2);
-    Array scale = random(width, 3);
-    Array shift = random(width, 4);
-    for (const bool centered : {true, false}) {
+    for (const std::int64_t size : {2 * width, width}) {
+        Array weights = random(size, 3);
         Array dx = blank(few * width);
-        Array d_scale(width, DType::fp32);
-        Array d_shift(width, DType::fp32);
-        std::vector<Array*> reads{&x, &dy, &scale};
-        std::vector<Array*> writes{&dx, &d_scale};
-        if (centered) {
-            reads.push_back(&shift);
-            writes.push_back(&d_shift);
-        }
-        run(ElementwiseKind::norm_backward, few, width, reads, writes);
+        Array d_weights(size, DType::fp32);
+        run(ElementwiseKind::norm_backward, few, width, {&x, &dy, &weights}, {&dx, &d_weights});
         const Values d = dy.values();
-        const Values b = shift.values();
-        // <dy, y> as a function of all inputs
-        const auto loss = [&](const Values& at_x, const Values& at_scale, const Values& at_shift) {
+        const auto loss = [&](const Values& at_x, const Values& at_weights) {  // <dy, y>
             double sum = 0;
             for (std::size_t row = 0; row < few; ++row) {
-                const Values y =
-                    norm_row(row_of(at_x, row, width), at_scale, centered ? &at_shift : nullptr);
+                const Values y = norm_row(row_of(at_x, row, width), at_weights);
                 for (std::size_t c = 0; c < width; ++c) {
                     sum += y[c] * d[row * width + c];
                 }
             }
             return sum;
         };
-        const auto numerical = [&](Values& values, std::size_t i, const auto& at) {
-            constexpr double step = 1e-4;
-            const double before = values[i];
-            values[i] = before + step;
-            const double up = at();
-            values[i] = before - step;
-            const double down = at();
-            values[i] = before;
-            return (up - down) / (2 * step);
-        };
-        Values vx = x.values();
-        Values vs = scale.values();
-        Values vb = b;
-        const auto at = [&] { return loss(vx, vs, vb); };
-        const Values actual_dx = dx.values();
-        for (std::size_t i = 0; i < vx.size(); ++i) {
-            ASSERT_NEAR(actual_dx[i], numerical(vx, i, at), rounding(16)) << i;
-        }
-        for (std::size_t c = 0; c < width; ++c) {
-            ASSERT_NEAR(d_scale.values()[c], numerical(vs, c, at), 1e-4) << c;
-            if (centered) {
-                ASSERT_NEAR(d_shift.values()[c], numerical(vb, c, at), 1e-4) << c;
-            }
-        }
+        const Values vx = x.values();
+        const Values vw = weights.values();
+        expect_near(dx.values(),
+                    numerical_gradient(vx, [&](const Values& at) { return loss(at, vw); }),
+                    rounding(16));
+        expect_near(d_weights.values(),
+                    numerical_gradient(vw, [&](const Values& at) { return loss(vx, at); }),
+                    1e-4);
     }
 }
 
-TEST_P(Kernels, norm_backward_adds_to_parameter_gradients_from_all_threads) {
+TEST_P(Kernels, norm_backward_adds_to_weight_gradients_from_all_threads) {
     Array x = random(rows * columns, 1);
     Array dy = random(rows * columns, 2);
-    Array scale = random(columns, 3);
-    Array shift = random(columns, 4);
+    Array weights = random(2 * columns, 3);
     Array dx = blank(rows * columns);
-    Array d_scale(columns, DType::fp32);
-    Array d_shift(columns, DType::fp32);
+    Array d_weights(2 * columns, DType::fp32);
     Values sums(columns);
     const Values d = dy.values();
     for (std::size_t i = 0; i < d.size(); ++i) {
         sums[i % columns] += 2 * d[i];
     }
     for (int i = 0; i < 2; ++i) {
-        run(ElementwiseKind::norm_backward,
-            rows,
-            columns,
-            {&x, &dy, &scale, &shift},
-            {&dx, &d_scale, &d_shift});
+        run(ElementwiseKind::norm_backward, rows, columns, {&x, &dy, &weights}, {&dx, &d_weights});
     }
-    expect_near(d_shift.values(), sums, 1e-3);
+    const Values actual = d_weights.values();
+    expect_near({actual.begin() + columns, actual.end()}, sums, 1e-3);
 }
 
 TEST_P(Kernels, cross_entropy_replaces_logits_by_their_gradient_and_reports_the_mean_loss) {
