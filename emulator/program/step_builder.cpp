@@ -25,6 +25,13 @@ StageContext context_of(const Model& model,
             .tp = tp};
 }
 
+Task task_of(BlockId block, std::int64_t micro_batch) {
+    Task task;
+    task.block = block;
+    task.micro_batch = MicroBatch{micro_batch};
+    return task;
+}
+
 Stage stage_of(const Layout& layout, WorldRank rank) {
     return Stage{coordinates_of(layout, rank).pp};
 }
@@ -144,7 +151,7 @@ void StepBuilder::zero_gradients() {
                       elements,
                       {},
                       {{.space = Space::gradient, .offset = 0, .elements = elements}});
-    tasks_.compute({.block = add(block.take())}, {});
+    tasks_.compute(task_of(add(block.take()), 0), {});
 }
 
 void StepBuilder::forward(std::int64_t micro_batch) {
@@ -263,7 +270,7 @@ void StepBuilder::reduce_gradients() {
                                     .dtype = DType::fp32,
                                     .reduction = Reduction::sum});
         embedding_reduced_ = tasks_.collective(
-            {.block = add(block.take())}, {last_bucket_ ? last_bucket_ : tasks_.last_compute()});
+            task_of(add(block.take()), 0), {last_bucket_ ? last_bucket_ : tasks_.last_compute()});
     }
 }
 
@@ -280,10 +287,9 @@ void StepBuilder::reduce_buckets(std::int64_t ready) {
                 .buffer = {.space = Space::gradient, .offset = 0, .elements = bucket.elements},
                 .dtype = DType::fp32,
                 .reduction = Reduction::sum});
-        last_bucket_ = tasks_.collective({.block = add_once(block.take()),
-                                          .micro_batch = MicroBatch{micro_batches_ - 1},
-                                          .parameter_base = bucket.offset},
-                                         {tasks_.last_compute()});
+        Task task = task_of(add_once(block.take()), micro_batches_ - 1);
+        task.parameter_base = bucket.offset;
+        last_bucket_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
     }
 }
 
@@ -308,21 +314,20 @@ void StepBuilder::optimize() {
                       {gradients},
                       norm);
     block.compute(OptimizerStep{.offset = 0, .elements = elements});
-    tasks_.compute({.block = add(block.take())}, {last_bucket_, embedding_reduced_});
+    tasks_.compute(task_of(add(block.take()), 0), {last_bucket_, embedding_reduced_});
 }
 
 Task StepBuilder::layer_task(BlockId block, std::int64_t layer, std::int64_t micro_batch) const {
-    return {.block = block,
-            .micro_batch = MicroBatch{micro_batch},
-            .layer = LayerIndex{stage_ * context_.shape.layers + layer},
-            .parameter_base = context_.parameters.layer_base(layer),
-            .saved_base = buffers_.saved_base(layer, micro_batch)};
+    Task task = edge_task(block, layer, micro_batch);
+    task.layer = LayerIndex{stage_ * context_.shape.layers + layer};
+    task.parameter_base = context_.parameters.layer_base(layer);
+    return task;
 }
 
 Task StepBuilder::edge_task(BlockId block, std::int64_t layer, std::int64_t micro_batch) const {
-    return {.block = block,
-            .micro_batch = MicroBatch{micro_batch},
-            .saved_base = buffers_.saved_base(layer, micro_batch)};
+    Task task = task_of(block, micro_batch);
+    task.saved_base = buffers_.saved_base(layer, micro_batch);
+    return task;
 }
 
 std::int32_t StepBuilder::tag_of(std::int64_t stage, Direction direction) {
@@ -338,9 +343,9 @@ Task StepBuilder::message_task(Lane lane, const CommOp& op, std::int64_t micro_b
     BlockWriter block(
         std::string(to_string(lane)), forward ? Phase::forward : Phase::backward, context_);
     block.communicate(lane, op);
-    return {.block = add_once(block.take()),
-            .micro_batch = MicroBatch{micro_batch},
-            .tag_base = tag_base_of(micro_batch)};
+    Task task = task_of(add_once(block.take()), micro_batch);
+    task.tag_base = tag_base_of(micro_batch);
+    return task;
 }
 
 }  // namespace traindyno

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/report/palette.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace traindyno {
+
+CategoryLook look_of(Category category) {
+    static constexpr std::array<CategoryLook, enum_count<Category>> looks{{
+        {"forward", "#0072b2"},
+        {"backward", "#56b4e9"},
+        {"recomputation", "#4a8ba8"},
+        {"optimizer", "#009e73"},
+        {"compute slowed by communication", "#7fa99b"},
+        {"exposed tp all-reduce", "#e69f00"},
+        {"exposed cp exchange", "#b87400"},
+        {"exposed ep all-to-all", "#f0b860"},
+        {"exposed dp all-reduce", "#d55e00"},
+        {"exposed pp transfers", "#a84a10"},
+        {"exposed embedding all-reduce", "#e38b5b"},
+        {"exposed gradient-norm all-reduce", "#96614a"},
+        {"wait for late tp peers", "#cc79a7"},
+        {"wait for late cp peers", "#a0527f"},
+        {"wait for late ep peers", "#e3a6c6"},
+        {"wait for late dp peers", "#9467bd"},
+        {"wait for late pp peers", "#6f4aa0"},
+        {"wait for late embedding peers", "#b79ad6"},
+        {"wait for late gradient-norm peers", "#8573b8"},
+        {"pipeline bubble", "#d8c21d"},
+        {"launch gaps", "#8c9299"},
+        {"not accounted for", "#b9bec4"},
+    }};
+    return looks.at(static_cast<std::size_t>(category));
+}
+
+std::string_view traffic_name(GroupKind kind) {
+    static constexpr std::array<std::string_view, enum_count<GroupKind>> names{
+        "tp all-reduce",
+        "cp exchange",
+        "ep all-to-all",
+        "dp all-reduce",
+        "pp transfers",
+        "embedding all-reduce",
+        "gradient-norm all-reduce"};
+    return names.at(static_cast<std::size_t>(kind));
+}
+
+std::vector<Category> all_categories() {
+    std::vector<Category> categories;
+    for (std::size_t i = 0; i < enum_count<Category>; ++i) {
+        categories.push_back(static_cast<Category>(i));
+    }
+    return categories;
+}
+
+std::vector<Category> categories_in(const std::vector<Point>& points,
+                                    Budget Point::*budget,
+                                    double threshold) {
+    std::vector<Category> categories;
+    for (const Category category : all_categories()) {
+        const bool present = std::any_of(points.begin(), points.end(), [&](const Point& point) {
+            return std::abs((point.*budget)[category]) >= threshold;
+        });
+        if (present) {
+            categories.push_back(category);
+        }
+    }
+    return categories;
+}
+
+}  // namespace traindyno
