@@ -50,7 +50,7 @@ std::string MpiSession::version() {
     std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
     int length = 0;
     TD_MPI(MPI_Get_library_version(text.data(), &length));
-    const std::string whole(text.data(), static_cast<std::size_t>(length));
+    const std::string whole{text.data()};  // Open MPI 4.1 counts the terminating zero as length
     return whole.substr(0, whole.find_first_of("\r\n"));
 }
 
