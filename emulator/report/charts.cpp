@@ -17,12 +17,15 @@ namespace {
 constexpr double year_seconds = 365.0 * 86400;
 constexpr double day_seconds = 86400;
 
+/// Smaller shares would be thinner than a line.
+constexpr double drawn_share = 0.001;
+
 /// Samples drawn per point; the CSV and study.json keep all.
 constexpr std::size_t drawn_samples = 400;
 
 /// The first lines of every script. Chart colours that follow the page (text, axes, grid, paper)
 /// are the literal ones that inline_svg() replaces.
-std::string script_head(const std::string& name, int height = 340) {
+std::string script_head(const std::string& name, std::size_t height = 340) {
     return fmt::format(
         "# gnuplot {0}.gp  (reads {0}.csv, writes {0}.svg)\n"
         "set terminal svg size 520,{1} dynamic noenhanced font \"sans-serif,14\"\n"
@@ -135,16 +138,16 @@ Chart efficiency(const Study& study) {
     return chart;
 }
 
-/// Bars per point, stacked by category; `scale` turns a value of a point into percent.
+/// Bars per point, stacked by category; `scale` turns a value of a point into percent. chart.script
+/// holds what the axes need.
 Chart stacked(Chart chart,
               const std::vector<Point>& points,
               Budget Point::*budget,
               double (*scale)(const Point&)) {
-    const std::vector<Category> categories = categories_in(points, budget, 0);
     std::vector<Category> drawn;
-    for (const Category category : categories) {
+    for (const Category category : all_categories()) {
         const bool visible = std::any_of(points.begin(), points.end(), [&](const Point& point) {
-            return std::abs((point.*budget)[category] * scale(point)) >= 0.1;
+            return std::abs((point.*budget)[category] * scale(point)) >= 100 * drawn_share;
         });
         if (visible) {
             drawn.push_back(category);
@@ -161,9 +164,11 @@ Chart stacked(Chart chart,
         }
     }
     chart.csv += "\n";
-    chart.script +=
+    // The legend takes two columns below the plot, which keeps its height.
+    chart.script =
+        script_head(chart.name, 320 + 18 * ((drawn.size() + 1) / 2)) + chart.script +
         "set style data histograms\nset style histogram rowstacked\nset xlabel \"ranks\"\n"
-        "set key below left horizontal Left reverse maxcols 2\nplot ";
+        "set key below left horizontal Left reverse maxcols 2 font \",12\"\nplot ";
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         const CategoryLook look = look_of(drawn[i]);
         chart.script +=
@@ -183,8 +188,7 @@ Chart budget(const Study& study) {
          .title = "Step by category",
          .caption = "Mean step in percent of the step that linear scaling would give (dashed).",
          .csv = "",
-         .script =
-             script_head("budget", 400) + "set ylabel \"% of the ideal step\"\nset yrange [0:*]\n"},
+         .script = "set ylabel \"% of the ideal step\"\nset yrange [0:*]\n"},
         study.points,
         &Point::budget,
         [](const Point& point) { return 100 / (point.step_seconds.mean * point.efficiency); });
@@ -202,7 +206,7 @@ Chart loss(const Study& study) {
                  .caption = "Percent of linear scaling lost, by cause. Bars below zero are "
                             "gains; a bar's sum is 1 - E.",
                  .csv = "",
-                 .script = script_head("loss", 400) + "set ylabel \"% of linear lost\"\n"},
+                 .script = "set ylabel \"% of linear lost\"\n"},
                 beyond_first,
                 &Point::loss,
                 [](const Point&) { return 100.0; });
@@ -319,7 +323,7 @@ std::vector<Chart> charts_of(const Study& study) {
     if (budgets) {
         charts.push_back(budget(study));
     }
-    if (budgets && study.points.size() > 1) {
+    if (budgets && !categories_in(study.points, &Point::loss, drawn_share).empty()) {
         charts.push_back(loss(study));
     }
     if (!study.points.back().ranks_detail.empty()) {
