@@ -278,7 +278,9 @@ TEST_F(Report, every_shape_of_study_is_drawn_without_complaint) {
     Study predicted = testing::strong_study();
     predicted.provenance = Provenance::predicted;
     for (Point& point : predicted.points) {
-        point.step_seconds = {.mean = point.step_seconds.mean};
+        const double mean_step = point.step_seconds.mean;
+        point.step_seconds = StepSeconds{};
+        point.step_seconds.mean = mean_step;
         point.ranks_detail.clear();
     }
     complete(predicted);
