@@ -216,15 +216,11 @@ class LayerWriter {
             ElementwiseKind::residual_add, shape_.tokens, shape_.hidden, {x, y}, {sum}, after);
     }
 
-    /// Turns as many elements as queries and keys have. They lie in the first columns of each row;
-    /// the slice covers the same number of elements in one piece.
+    /// Turns the first columns of each row of `qkv`: queries and keys.
     void rotate(ElementwiseKind kind, const Slice& qkv) {
-        if (stage_.positions != Positions::rotary) {
-            return;
+        if (stage_.positions == Positions::rotary) {
+            block_.elementwise(kind, shape_.tokens, shape_.rotary_width, {qkv}, {qkv});
         }
-        Slice rotated = qkv;
-        rotated.elements = shape_.tokens * shape_.rotary_width;
-        block_.elementwise(kind, shape_.tokens, shape_.rotary_width, {rotated}, {rotated});
     }
 
     const StageContext& stage_;
