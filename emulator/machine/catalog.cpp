@@ -88,7 +88,7 @@ Link read_link(ConfigTable& table) {
 }
 
 std::vector<GemmRate> read_gemms(ConfigTable& table) {
-    table.require("gemm", "[{precision = \"bf16\", peak = \"312TFLOP/s\"}]");
+    table.require("gemm", R"([{precision = "bf16", peak = "312TFLOP/s"}])");
     std::vector<GemmRate> rates;
     for (ConfigTable& entry : table.tables("gemm")) {
         const GemmRate rate = read_gemm(entry);

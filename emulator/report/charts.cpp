@@ -17,24 +17,28 @@ namespace {
 constexpr double year_seconds = 365.0 * 86400;
 constexpr double day_seconds = 86400;
 
+/// Smaller shares would be thinner than a line.
+constexpr double drawn_share = 0.001;
+
 /// Samples drawn per point; the CSV and study.json keep all.
 constexpr std::size_t drawn_samples = 400;
 
 /// The first lines of every script. Chart colours that follow the page (text, axes, grid, paper)
 /// are the literal ones that inline_svg() replaces.
-std::string script_head(const std::string& name) {
+std::string script_head(const std::string& name, std::size_t height = 340) {
     return fmt::format(
         "# gnuplot {0}.gp  (reads {0}.csv, writes {0}.svg)\n"
-        "set terminal svg size 520,340 dynamic noenhanced font \"sans-serif,13\"\n"
+        "set terminal svg size 520,{1} dynamic noenhanced font \"sans-serif,14\"\n"
         "set output \"{0}.svg\"\n"
         "set datafile separator \",\"\n"
         "set border 3 linecolor rgb \"#777777\"\n"
         "set tics nomirror scale 0.5\n"
         "set grid ytics linecolor rgb \"#dddddd\" linetype 1 linewidth 1\n"
-        "set key above left maxrows 4 samplen 1.4 spacing 1.1\n"
+        "set key above left horizontal Left reverse samplen 1.4 spacing 1.2\n"
         "set style fill solid 1.0 border linecolor rgb \"#ffffff\"\n"
         "set boxwidth 0.7\n",
-        name);
+        name,
+        height);
 }
 
 /// Ranks double from point to point: a logarithmic axis with a tic at each.
@@ -76,19 +80,26 @@ Chart throughput(const Study& study) {
                                  ideal);
     }
     chart.script += rank_axis(study);
-    chart.script += spans_decades(study) ? "set logscale y 10\n"
-                                         : "unset logscale x\nset yrange [0:*]\nset xrange [0:*]\n";
+    const bool thousands = study.points.back().tokens_per_second >= 1e4;
+    const double unit = thousands ? 1e3 : 1;
+    chart.script += spans_decades(study)
+                        ? "set logscale y 10\n"
+                        : fmt::format("unset logscale x\nset yrange [0:*]\nset xrange [0:{}]\n",
+                                      1.04 * static_cast<double>(study.points.back().ranks));
     chart.script += fmt::format(
-        "set ylabel \"tokens per second\"\nset format y \"%.2s%c\"\n"
-        "plot \"throughput.csv\" skip 1 using 1:5 with lines dashtype 2 linewidth 1.5 "
+        "set ylabel \"{4}tokens per second\"\nunit = {5}\n"
+        "plot \"throughput.csv\" skip 1 using 1:($5/unit) with lines dashtype 2 linewidth 1.5 "
         "linecolor rgb \"{1}\" title \"linear\", \\\n"
-        "  \"\" skip 1 using 1:3:4 with filledcurves fillcolor rgb \"#c0{2}\" notitle, \\\n"
-        "  \"\" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
+        "  \"\" skip 1 using 1:($3/unit):($4/unit) with filledcurves fillcolor rgb \"#c0{2}\" "
+        "notitle, \\\n"
+        "  \"\" skip 1 using 1:($2/unit) with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
         "linecolor rgb \"{0}\" title \"{3}\"\n",
         measured_colour,
         ideal_colour,
         measured_colour.substr(1),
-        to_string(study.provenance));
+        to_string(study.provenance),
+        thousands ? "thousand " : "",
+        unit);
     return chart;
 }
 
@@ -114,7 +125,7 @@ Chart efficiency(const Study& study) {
         "plot 100 with lines dashtype 2 linewidth 1.5 linecolor rgb \"{2}\" title \"linear\", \\\n"
         "  \"efficiency.csv\" skip 1 using 1:3:4 with filledcurves fillcolor rgb \"#c0{3}\" "
         "notitle, \\\n"
-        "  \"\" skip 1 using 1:2:3:4 with yerrorbars pointtype 7 pointsize 0.1 linewidth 1.5 "
+        "  \"\" skip 1 using 1:3:(0):($4-$3) with vectors nohead linewidth 1.5 "
         "linecolor rgb \"{1}\" notitle, \\\n"
         "  \"\" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
         "linecolor rgb \"{1}\" title \"{4}\", \\\n"
@@ -127,16 +138,16 @@ Chart efficiency(const Study& study) {
     return chart;
 }
 
-/// Bars per point, stacked by category; `scale` turns a value of a point into percent.
+/// Bars per point, stacked by category; `scale` turns a value of a point into percent. chart.script
+/// holds what the axes need.
 Chart stacked(Chart chart,
               const std::vector<Point>& points,
               Budget Point::*budget,
               double (*scale)(const Point&)) {
-    const std::vector<Category> categories = categories_in(points, budget, 0);
     std::vector<Category> drawn;
-    for (const Category category : categories) {
+    for (const Category category : all_categories()) {
         const bool visible = std::any_of(points.begin(), points.end(), [&](const Point& point) {
-            return std::abs((point.*budget)[category] * scale(point)) >= 0.1;
+            return std::abs((point.*budget)[category] * scale(point)) >= 100 * drawn_share;
         });
         if (visible) {
             drawn.push_back(category);
@@ -153,9 +164,11 @@ Chart stacked(Chart chart,
         }
     }
     chart.csv += "\n";
-    chart.script +=
+    // The legend takes two columns below the plot, which keeps its height.
+    chart.script =
+        script_head(chart.name, 320 + 18 * ((drawn.size() + 1) / 2)) + chart.script +
         "set style data histograms\nset style histogram rowstacked\nset xlabel \"ranks\"\n"
-        "set key outside right center vertical reverse Left invert maxrows 14\nplot ";
+        "set key below left horizontal Left reverse maxcols 2 font \",12\"\nplot ";
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         const CategoryLook look = look_of(drawn[i]);
         chart.script +=
@@ -172,11 +185,10 @@ Chart stacked(Chart chart,
 Chart budget(const Study& study) {
     Chart chart = stacked(
         {.name = "budget",
-         .title = "Where a step goes",
+         .title = "Step by category",
          .caption = "Mean step in percent of the step that linear scaling would give (dashed).",
          .csv = "",
-         .script =
-             script_head("budget") + "set ylabel \"% of the ideal step\"\nset yrange [0:*]\n"},
+         .script = "set ylabel \"% of the ideal step\"\nset yrange [0:*]\n"},
         study.points,
         &Point::budget,
         [](const Point& point) { return 100 / (point.step_seconds.mean * point.efficiency); });
@@ -194,7 +206,7 @@ Chart loss(const Study& study) {
                  .caption = "Percent of linear scaling lost, by cause. Bars below zero are "
                             "gains; a bar's sum is 1 - E.",
                  .csv = "",
-                 .script = script_head("loss") + "set ylabel \"% of linear lost\"\n"},
+                 .script = "set ylabel \"% of linear lost\"\n"},
                 beyond_first,
                 &Point::loss,
                 [](const Point&) { return 100.0; });
@@ -221,23 +233,21 @@ Chart ranks_chart(const Study& study,
         chart.csv += fmt::format("{},{},{}\n", rank.rank, rank.*field, odd ? 1 : 0);
     }
     chart.script += fmt::format(
-        "set xlabel \"rank\"\nset ylabel \"seconds per step\"\nset yrange [0:*]\n"
-        "set xrange [-0.8:{3}]\n"
-        "plot \"{0}.csv\" skip 1 using 1:($3 == 0 ? $2 : NaN) with boxes linecolor rgb \"{1}\" "
-        "title \"rank\", \\\n"
-        "  \"\" skip 1 using 1:($3 == 1 ? $2 : NaN) with boxes linecolor rgb \"{2}\" "
-        "title \"straggler\"\n",
+        "set xlabel \"rank\"\nset ylabel \"seconds per step\"\nset yrange [0:*]\nunset key\n"
+        "set xrange [-0.8:{1}]\n"
+        "colour(straggler) = straggler == 1 ? 0x{2} : 0x{3}\n"
+        "plot \"{0}.csv\" skip 1 using 1:2:(colour($3)) with boxes linecolor rgb variable\n",
         name,
-        measured_colour,
-        alarm_colour,
-        static_cast<double>(point.ranks) - 0.2);
+        static_cast<double>(point.ranks) - 0.2,
+        alarm_colour.substr(1),
+        measured_colour.substr(1));
     return chart;
 }
 
 Chart step_times(const Study& study) {
     Chart chart{.name = "step_times",
-                .title = "Step times",
-                .caption = "Every measured step, relative to its point's median.",
+                .title = "Every measured step",
+                .caption = "Relative to the median of the point.",
                 .csv = "point,spread,percent_from_median,ranks\n",
                 .script = script_head("step_times")};
     std::string tics;
@@ -313,15 +323,16 @@ std::vector<Chart> charts_of(const Study& study) {
     if (budgets) {
         charts.push_back(budget(study));
     }
-    if (budgets && study.points.size() > 1) {
+    if (budgets && !categories_in(study.points, &Point::loss, drawn_share).empty()) {
         charts.push_back(loss(study));
     }
     if (!study.points.back().ranks_detail.empty()) {
-        charts.push_back(ranks_chart(study,
-                                     "rank_compute",
-                                     "Compute per rank",
-                                     "Own compute time per step, largest point.",
-                                     &RankDetail::compute_seconds));
+        charts.push_back(
+            ranks_chart(study,
+                        "rank_compute",
+                        "Compute per rank",
+                        "Own compute time per step, largest point. Orange: stragglers.",
+                        &RankDetail::compute_seconds));
         charts.push_back(ranks_chart(study,
                                      "rank_lateness",
                                      "Lateness per rank",

@@ -23,8 +23,9 @@ struct Column {
 struct Cell {
     std::string text;
     std::string colour = {};  ///< of a chip before the text
-    double bar = 0;           ///< length of a bar behind the text, in [0, 1]
-    bool alarm = false;       ///< something is wrong here
+    double bar = 0;           ///< length of a bar below the text, in [0, 1]
+    std::string bar_colour = {};
+    bool alarm = false;  ///< something is wrong here
 };
 
 enum class LastRow : std::uint8_t { ordinary, sum };

@@ -57,14 +57,14 @@ std::string wrong_values(const Study& study) {
     return "";
 }
 
+/// Flags up to their first colon: the stamps beside the headline have the rest.
 std::string flags_text(const Study& study) {
-    if (study.flags_raised.empty()) {
-        return "";
+    std::string text;
+    for (const std::string& flag : study.flags_raised) {
+        text +=
+            fmt::format("{}{}", text.empty() ? " Flagged: " : ", ", flag.substr(0, flag.find(':')));
     }
-    const std::size_t more = study.flags_raised.size() - 1;
-    return fmt::format(" Read with care: {}{}.",
-                       study.flags_raised.front(),
-                       more == 0 ? "" : fmt::format(" (and {} more)", more));
+    return text.empty() ? text : text + ".";
 }
 
 /// "; 11 % went to exposed dp all-reduce, 5 % to the pipeline bubble"
@@ -125,8 +125,7 @@ std::string single_point(const Study& study, const Point& point) {
 std::string uncertainty(const Point& base, const Point& point) {
     const bool unsure =
         base.verdict == Verdict::not_enough_samples || point.verdict == Verdict::not_enough_samples;
-    return unsure ? fmt::format(" (not enough samples: between {})",
-                                interval_text(point.efficiency_ci95))
+    return unsure ? fmt::format(" (not enough samples: {})", interval_text(point.efficiency_ci95))
                   : "";
 }
 

@@ -34,7 +34,9 @@ std::string cell_html(const Cell& cell, const Column& column, std::string_view t
         content = fmt::format("<strong class=\"alarm\">{}</strong>", content);
     }
     if (cell.bar >= 0.005) {
-        content += fmt::format("<i class=\"bar\" style=\"width:{:.1f}%\"></i>", 100 * cell.bar);
+        content += fmt::format("<i class=\"bar\" style=\"width:{:.1f}%;background:{}\"></i>",
+                               100 * cell.bar,
+                               cell.bar_colour);
     }
     return fmt::format("<{0}{1}>{2}</{0}>", tag, css_class(column), content);
 }

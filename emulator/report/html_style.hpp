@@ -34,25 +34,27 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: .75rem 0; fo
 a { color: var(--tint); text-decoration: none; }
 a:hover { text-decoration: underline; }
 section { margin-top: 3rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr));
   gap: 2rem; margin-bottom: 1.5rem; }
-figure { margin: 0; max-width: 40rem; min-width: 0; }
+figure { margin: 0; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; }
 figure svg text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 figcaption, .text { color: var(--soft); font-size: .875rem; max-width: 46rem; }
-.scroll { overflow-x: auto; margin: 0 0 1.5rem; }
+/* The shadow at the right edge tells that there is more to scroll to. */
+.scroll { overflow-x: auto; margin: 0 0 1.5rem;
+  background: linear-gradient(to right, transparent, var(--paper) 70%) 100% 0 / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--rule), transparent) 100% 0 / .75rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { padding-bottom: .4rem; text-align: left; color: var(--soft); white-space: nowrap; }
-th, td { padding: .35rem .9rem .35rem 0; text-align: right; vertical-align: baseline;
+th, td { padding: .35rem .85rem .35rem 0; text-align: right; vertical-align: baseline;
   white-space: nowrap; border-bottom: 1px solid var(--rule); }
-th { font-weight: 600; vertical-align: bottom; border-bottom-color: var(--axis); }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; line-height: 1.25; border-bottom-color: var(--axis); }
 th.l, td.l { text-align: left; }
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper); }
 .sum tbody tr:last-child td { font-weight: 600; border-top: 1px solid var(--axis); border-bottom: 0; }
 td { position: relative; }
 .chip { display: inline-block; width: .7em; height: .7em; margin-right: .5em; border-radius: 2px; }
-.bar { display: block; height: 3px; margin: 1px 0 0 auto; border-radius: 1px; background: var(--tint);
-  opacity: .55; }
+.bar { display: block; height: 3px; margin: 1px 0 0 auto; border-radius: 1px; background: var(--tint); }
 .alarm { color: var(--alarm); }
 pre { overflow-x: auto; margin: 0 0 1.5rem; padding: .75rem 1rem; border: 1px solid var(--rule);
   border-radius: 4px; font: .8rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
@@ -75,7 +77,7 @@ pre { overflow-x: auto; margin: 0 0 1.5rem; padding: .75rem 1rem; border: 1px so
   section { margin-top: 1.5rem; }
   figure, tr, .stamps, pre { break-inside: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   table { font-size: 7.5pt; }
   th, td { padding-right: .6rem; white-space: normal; }
   caption { white-space: normal; }

@@ -15,8 +15,9 @@ namespace traindyno {
 
 namespace {
 
-/// Longer rank tables show the ranks that compute longest; charts/rank_compute.csv has all.
-constexpr std::size_t listed_ranks = 64;
+/// Longer rank tables show stragglers and the ranks that compute longest; charts/ and study.json
+/// have all.
+constexpr std::size_t listed_ranks = 32;
 
 bool is_straggler(const Study& study, const Point& point, const RankDetail& rank) {
     return std::any_of(study.stragglers.begin(), study.stragglers.end(), [&](const Straggler& s) {
@@ -28,11 +29,12 @@ Table ranks_table(const Study& study, const Point& point) {
     std::vector<RankDetail> ranks = point.ranks_detail;
     std::string caption = fmt::format("Ranks of the {}-rank point", grouped(point.ranks));
     if (ranks.size() > listed_ranks) {
-        std::sort(ranks.begin(), ranks.end(), [](const RankDetail& a, const RankDetail& b) {
-            return a.compute_seconds > b.compute_seconds;
+        std::sort(ranks.begin(), ranks.end(), [&](const RankDetail& a, const RankDetail& b) {
+            return std::pair(is_straggler(study, point, a), a.compute_seconds) >
+                   std::pair(is_straggler(study, point, b), b.compute_seconds);
         });
         ranks.resize(listed_ranks);
-        caption += fmt::format(", the {} with most compute", listed_ranks);
+        caption += fmt::format(": stragglers and those with most compute, {} in all", listed_ranks);
     }
     Table table{.caption = std::move(caption),
                 .columns = {{"Rank"},
@@ -49,12 +51,14 @@ Table ranks_table(const Study& study, const Point& point) {
         longest = std::max(longest, rank.compute_seconds);
     }
     for (const RankDetail& rank : ranks) {
+        const bool odd = is_straggler(study, point, rank);
         table.rows.push_back(
-            {{.text = grouped(rank.rank), .alarm = is_straggler(study, point, rank)},
+            {{.text = grouped(rank.rank), .alarm = odd},
              {rank.host},
              {rank.device},
              {.text = fmt::format("{:.4f}", rank.compute_seconds),
-              .bar = longest > 0 ? std::clamp(rank.compute_seconds / longest, 0.0, 1.0) : 0},
+              .bar = longest > 0 ? std::clamp(rank.compute_seconds / longest, 0.0, 1.0) : 0,
+              .bar_colour = std::string(odd ? alarm_colour : measured_colour)},
              {fmt::format("{:.1f}", rank.compute_z)},
              {fmt::format("{:.4f}", rank.lateness_seconds)},
              {fmt::format("{:.1f}", rank.lateness_z)},
@@ -154,7 +158,7 @@ Table software_table(const Study& study) {
 
 Section ranks_section(const Study& study) {
     const Point& point = study.points.back();
-    Section section{.id = "ranks", .title = "Who is slow, who is late", .contents = {}};
+    Section section{.id = "ranks", .title = "Ranks", .contents = {}};
     if (point.ranks_detail.empty()) {
         section.contents.emplace_back(Paragraph{"There are no figures per rank."});
         return section;
@@ -218,6 +222,7 @@ Section collectives_section(const Study& study) {
 Section step_times_section(const Study& study) {
     Table table{.caption = "Step times",
                 .columns = {{"Ranks"},
+                            {"Sequences"},
                             {"Warm-up steps"},
                             {"Measured steps"},
                             {"Least"},
@@ -231,6 +236,7 @@ Section step_times_section(const Study& study) {
         const StepSeconds& step = point.step_seconds;
         sampled = sampled || !step.samples.empty();
         table.rows.push_back({{grouped(point.ranks)},
+                              {grouped(point.global_batch)},
                               {grouped(point.warmup_steps)},
                               {grouped(point.steps)},
                               {format_seconds(step.min)},
@@ -261,8 +267,7 @@ Section memory_section(const Study& study) {
                 .rows = {},
                 .last_row = LastRow::sum};
     for (const Point& point : study.points) {
-        table.columns.push_back(
-            {fmt::format("{} rank{}", grouped(point.ranks), point.ranks == 1 ? "" : "s")});
+        table.columns.push_back({ranks_title(point)});
     }
     const auto row_of = [&](const std::string& title, const auto& bytes_at) {
         std::vector<Cell> row{{title}};

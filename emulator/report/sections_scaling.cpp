@@ -21,8 +21,7 @@ constexpr double shown_share = 5e-5;
 std::vector<Column> columns_per_point(const std::vector<Point>& points, const std::string& first) {
     std::vector<Column> columns{{first, Align::left}};
     for (const Point& point : points) {
-        columns.push_back(
-            {fmt::format("{} rank{}", grouped(point.ranks), point.ranks == 1 ? "" : "s")});
+        columns.push_back({ranks_title(point)});
     }
     return columns;
 }
@@ -48,21 +47,20 @@ std::string verdict_text(Verdict verdict) {
     return "";
 }
 
-std::vector<Cell> scaling_row(const Point& point) {
+std::vector<Cell> scaling_row(const Point& point, bool is_base) {
     return {{grouped(point.ranks)},
             {grouped(point.nodes)},
             {layout_text(point.layout)},
-            {grouped(point.global_batch)},
-            {format_seconds(point.step_seconds.mean)},
-            {format_seconds(point.step_seconds.median)},
-            {"±" + percent(relative_half_width(point.step_seconds), 2)},
+            {.text = percent(point.efficiency, 1),
+             .bar = std::clamp(point.efficiency, 0.0, 1.0),
+             .bar_colour = std::string(measured_colour)},
+            {is_base ? "–" : interval_text(point.efficiency_ci95)},
             {grouped(point.tokens_per_second)},
+            {format_seconds(point.step_seconds.mean)},
+            {fmt::format("{} ±{}",
+                         format_seconds(point.step_seconds.median),
+                         percent(relative_half_width(point.step_seconds), 2))},
             {fmt::format("{:.3g}", point.tflops_per_rank)},
-            {optional_percent(point.mfu)},
-            {optional_percent(point.hfu)},
-            {optional_percent(point.mfu_causal)},
-            {.text = percent(point.efficiency, 1), .bar = std::clamp(point.efficiency, 0.0, 1.0)},
-            {interval_text(point.efficiency_ci95)},
             {.text = verdict_text(point.verdict),
              .alarm = point.verdict == Verdict::not_enough_samples}};
 }
@@ -72,21 +70,28 @@ Table scaling_table(const Study& study) {
                 .columns = {{"Ranks"},
                             {"Nodes"},
                             {"Layout", Align::left},
-                            {"Sequences per step"},
-                            {"Mean step"},
-                            {"Median step"},
-                            {"95 %"},
-                            {"Tokens/s"},
-                            {"TFLOP/s per rank"},
-                            {"MFU"},
-                            {"HFU"},
-                            {"MFU, causal"},
                             {"Efficiency"},
                             {"95 % interval"},
+                            {"Tokens/s"},
+                            {"Mean step"},
+                            {"Median step"},
+                            {"TFLOP/s per\u00a0rank"},
                             {"Sampling", Align::left}},
                 .rows = {}};
     for (const Point& point : study.points) {
-        table.rows.push_back(scaling_row(point));
+        table.rows.push_back(scaling_row(point, &point == &study.points.front()));
+    }
+    const bool utilised = std::any_of(
+        study.points.begin(), study.points.end(), [](const Point& p) { return p.mfu.has_value(); });
+    if (utilised) {
+        table.columns.insert(table.columns.end() - 1, {{"MFU"}, {"HFU"}, {"MFU, causal"}});
+        for (std::size_t p = 0; p < study.points.size(); ++p) {
+            const Point& point = study.points[p];
+            table.rows[p].insert(table.rows[p].end() - 1,
+                                 {{optional_percent(point.mfu)},
+                                  {optional_percent(point.hfu)},
+                                  {optional_percent(point.mfu_causal)}});
+        }
     }
     return table;
 }
@@ -101,7 +106,8 @@ Table budget_table(const Study& study) {
         for (const Point& point : study.points) {
             const double seconds = point.budget[category];
             row.push_back({.text = fmt::format("{:.4f}", seconds),
-                           .bar = std::clamp(seconds / point.step_seconds.mean, 0.0, 1.0)});
+                           .bar = std::clamp(seconds / point.step_seconds.mean, 0.0, 1.0),
+                           .bar_colour = std::string(look_of(category).colour)});
         }
         table.rows.push_back(std::move(row));
     }
@@ -118,9 +124,9 @@ Table spread_table(const Point& point) {
     Table table{.caption = fmt::format("Seconds per step across the ranks of the {}-rank point",
                                        grouped(point.ranks)),
                 .columns = {{"Category", Align::left},
-                            {"Mean of ranks"},
-                            {"Rank with most compute"},
-                            {"Largest − smallest"}},
+                            {"Mean of\u00a0ranks"},
+                            {"Rank with\u00a0most\u00a0compute"},
+                            {"Largest\u00a0−\u00a0smallest"}},
                 .rows = {}};
     for (const Category category : categories_in({point}, &Point::budget, 1e-9)) {
         table.rows.push_back({category_cell(category),
@@ -147,8 +153,9 @@ Table loss_table(const Study& study) {
         std::vector<Cell> row{category_cell(category)};
         for (const Point& point : points) {
             const double share = point.loss[category];
-            row.push_back(
-                {.text = percent(share, 2), .bar = std::clamp(share / largest, 0.0, 1.0)});
+            row.push_back({.text = percent(share, 2),
+                           .bar = std::clamp(share / largest, 0.0, 1.0),
+                           .bar_colour = std::string(look_of(category).colour)});
         }
         table.rows.push_back(std::move(row));
     }
@@ -203,7 +210,7 @@ Section budget_section(const Study& study) {
 }
 
 Section loss_section(const Study& study) {
-    Section section{.id = "loss", .title = "What the lost efficiency is made of", .contents = {}};
+    Section section{.id = "loss", .title = "What was lost", .contents = {}};
     if (study.points.size() < 2) {
         section.contents.emplace_back(
             Paragraph{"One point has nothing to lose against: measure a second rank count."});
@@ -224,9 +231,9 @@ Section definitions_section(const Study& study) {
     Table table{.caption = "Seconds per step",
                 .columns = {{"Ranks"},
                             {"Exposed, traced"},
-                            {"+ wait for peers"},
-                            {"+ slowdown and bubble"},
-                            {"By removal"},
+                            {"+\u00a0wait for\u00a0peers"},
+                            {"+\u00a0slowdown and\u00a0bubble"},
+                            {"By\u00a0removal"},
                             {"Difference"}},
                 .rows = {}};
     for (const Point& point : study.points) {
@@ -243,7 +250,7 @@ Section definitions_section(const Study& study) {
     }
     return {
         .id = "exposed",
-        .title = "Exposed communication, defined twice",
+        .title = "Exposed communication, twice",
         .contents = {
             std::move(table),
             Paragraph{"Traced: time a rank's compute stands still while a communication it needs "
@@ -255,11 +262,11 @@ Section definitions_section(const Study& study) {
 }
 
 Section training_section(const Study& study) {
-    Table table{.caption = "300 billion tokens at each point's rate",
+    Table table{.caption = "GPT-3's 300 billion tokens at each point's rate",
                 .columns = {{"Ranks"},
-                            {"At this rate"},
-                            {"At linear scaling"},
-                            {"Longer by"},
+                            {"At\u00a0this\u00a0rate"},
+                            {"At\u00a0linear scaling"},
+                            {"Longer\u00a0by"},
                             {"Rank-years"}},
                 .rows = {}};
     constexpr double year_seconds = 365.0 * 86400;
@@ -272,8 +279,7 @@ Section training_section(const Study& study) {
              {percent(time.seconds / time.ideal_seconds - 1, 1)},
              {grouped(time.seconds / year_seconds * static_cast<double>(point.ranks))}});
     }
-    Section section{
-        .id = "training", .title = "Time to train GPT-3's 300 B tokens", .contents = {}};
+    Section section{.id = "training", .title = "Time to train", .contents = {}};
     if (study.points.size() > 1) {
         section.contents.emplace_back(Figures{{"time_to_train"}});
     }

@@ -55,6 +55,10 @@ std::string layout_text(const Layout& layout) {
     return text.empty() ? "single" : text;
 }
 
+std::string ranks_title(const Point& point) {
+    return fmt::format("{}\u00a0rank{}", grouped(point.ranks), point.ranks == 1 ? "" : "s");
+}
+
 std::string interval_text(const std::array<double, 2>& shares) {
     return fmt::format("{:.1f} to {:.1f} %", 100 * shares[0], 100 * shares[1]);
 }

@@ -39,6 +39,11 @@ void fill_rates(const Study& study, Point& point) {
         point.steps = static_cast<std::int64_t>(point.step_seconds.samples.size());
     }
     TD_EXPECT(point.ranks > 0 && point.step_seconds.mean > 0);
+    if (point.step_seconds.median <= 0) {  // predicted: a mean and nothing else
+        const double only = point.step_seconds.mean;
+        point.step_seconds = summarize({only});
+        point.step_seconds.samples.clear();
+    }
     point.tokens_per_second = tokens_per_step(study, point) / point.step_seconds.mean;
     point.tflops_per_rank =
         study.flops_per_token * point.tokens_per_second / static_cast<double>(point.ranks) * 1e-12;

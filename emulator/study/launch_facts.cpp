@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -82,6 +83,10 @@ std::vector<std::int32_t> cores_of(const std::vector<std::int32_t>& cpus) {
     return cores;
 }
 
+[[noreturn]] void throw_errno(const char* call, Where where = Where::here()) {
+    throw LibraryError("the kernel", errno, std::generic_category().message(errno), call, where);
+}
+
 struct CpuSetTraits {
     using Handle = cpu_set_t*;
 
@@ -95,8 +100,7 @@ std::vector<std::int32_t> allowed_cpus() {
     const UniqueHandle<CpuSetTraits> set{CPU_ALLOC(most_cpus)};
     const std::size_t bytes = CPU_ALLOC_SIZE(most_cpus);
     if (set.empty() || sched_getaffinity(0, bytes, set.get()) != 0) {
-        throw LibraryError(
-            "the kernel", errno, std::strerror(errno), "sched_getaffinity", Where::here());
+        throw_errno("sched_getaffinity");
     }
     std::vector<std::int32_t> cpus;
     for (int cpu = 0; cpu < most_cpus; ++cpu) {
@@ -121,13 +125,12 @@ std::uint64_t executable_hash() {
     struct stat status {};
 
     if (file.empty() || fstat(file.get(), &status) != 0) {
-        throw LibraryError(
-            "the kernel", errno, std::strerror(errno), "/proc/self/exe", Where::here());
+        throw_errno("/proc/self/exe");
     }
     const auto size = static_cast<std::size_t>(status.st_size);
     void* const content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (content == MAP_FAILED) {
-        throw LibraryError("the kernel", errno, std::strerror(errno), "mmap", Where::here());
+        throw_errno("mmap");
     }
     const std::uint64_t hash = content_hash({static_cast<const char*>(content), size});
     munmap(content, size);

@@ -62,9 +62,9 @@ std::optional<Verdict> StoppingRule::judge() {
     }
     const bool out_of_time = elapsed_ >= limits_.max_seconds;
     const bool enough = static_cast<std::int64_t>(samples_.size()) >= limits_.min_steps;
-    // Each check costs a bootstrap: look again only after 5 % more steps.
+    // Each check costs a bootstrap: look again only after 10 % more steps.
     if (enough && (out_of_time || samples_.size() >= next_check_)) {
-        next_check_ = samples_.size() + 1 + samples_.size() / 20;
+        next_check_ = samples_.size() + 1 + samples_.size() / 10;
         if (converged()) {
             return Verdict::converged;
         }

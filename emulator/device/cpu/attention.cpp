@@ -18,6 +18,10 @@ constexpr std::int64_t query_block = 128;
 constexpr std::int64_t key_block = 512;  // scores of a block pair: 256 KiB, within an L2 cache
 static_assert(key_block % query_block == 0, "a key block must not begin inside a query block");
 
+std::int64_t query_blocks(std::int64_t seq) {
+    return (seq + query_block - 1) / query_block;
+}
+
 /// Rows of one query block against one key block.
 struct Window {
     std::int64_t rows = 0;
@@ -125,65 +129,8 @@ TD_CLONES float dot(const T* a, const T* b, std::int64_t n) {
     return sum;
 }
 
-/// The matrix products of one pair of block sizes.
-struct BlockProducts {
-    Gemm scores;              ///< Q K^T
-    Gemm context;             ///< += P V
-    Gemm grad_probabilities;  ///< dO V^T
-    Gemm grad_value;          ///< += P^T dO
-    Gemm grad_query;          ///< += dS K
-    Gemm grad_key;            ///< += dS^T Q
-};
-
-BlockProducts products_for(const AttentionShape& shape,
-                           DType type,
-                           std::int64_t rows,
-                           std::int64_t columns) {
-    const std::int64_t d = shape.head_size;
-    const std::int64_t qkv = shape.qkv_width();
-    const std::int64_t context = shape.context_width();
-    const auto row_product = [&](std::int64_t stride_a) {  // [rows, d] x [columns, d]^T
-        return GemmShape{.m = rows,
-                         .n = columns,
-                         .k = d,
-                         .transpose_b = Transpose::yes,
-                         .stride_a = stride_a,
-                         .stride_b = qkv,
-                         .stride_c = columns,
-                         .type_a = type,
-                         .type_b = type};
-    };
-    const GemmShape weighted{.m = rows,  // += [rows, columns] x [columns, d]
-                             .n = d,
-                             .k = columns,
-                             .accumulate = Accumulate::yes,
-                             .stride_a = columns,
-                             .stride_b = qkv,
-                             .stride_c = d,
-                             .type_a = type,
-                             .type_b = type};
-    const auto gathered = [&](std::int64_t stride_b) {  // += [rows, columns]^T x [rows, d]
-        return GemmShape{.m = columns,
-                         .n = d,
-                         .k = rows,
-                         .transpose_a = Transpose::yes,
-                         .accumulate = Accumulate::yes,
-                         .stride_a = columns,
-                         .stride_b = stride_b,
-                         .stride_c = d,
-                         .type_a = type,
-                         .type_b = type};
-    };
-    return {.scores = Gemm{row_product(qkv)},
-            .context = Gemm{weighted},
-            .grad_probabilities = Gemm{row_product(context)},
-            .grad_value = Gemm{gathered(context)},
-            .grad_query = Gemm{weighted},
-            .grad_key = Gemm{gathered(qkv)}};
-}
-
-/// Calls action(first_query, rows, first_key, columns) for every pair of blocks that is not wholly
-/// masked, of the query block at `first_query`.
+/// Calls action(rows, first key, keys) for every key block that the query block at `first_query`
+/// sees any of.
 template <class Action>
 void for_key_blocks(std::int64_t seq, std::int64_t first_query, const Action& action) {
     const std::int64_t rows = std::min(query_block, seq - first_query);
@@ -193,12 +140,47 @@ void for_key_blocks(std::int64_t seq, std::int64_t first_query, const Action& ac
     }
 }
 
-template <class T>
-const T* at(const Operand& operand, std::int64_t element) {
-    return operand.as<const T>() + element;
-}
-
 }  // namespace
+
+/// Where one head of one sequence lies in the operands.
+template <class T>
+struct Attention::HeadView {
+    HeadView(const AttentionShape& shape,
+             const AttentionOperands& operands,
+             std::int64_t sequence,
+             std::int64_t head)
+        : width(shape.qkv_width()), context_width(shape.context_width()) {
+        const std::int64_t d = shape.head_size;
+        const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
+        const std::int64_t row = sequence * shape.seq * width;
+        const std::int64_t out = sequence * shape.seq * context_width + head * d;
+        key_column = (shape.heads + kv_head) * d;
+        value_column = key_column + shape.kv_heads * d;
+        queries = operands.qkv.as<const T>() + row + head * d;
+        keys = operands.qkv.as<const T>() + row + key_column;
+        values = operands.qkv.as<const T>() + row + value_column;
+        context = operands.context.as<T>() + out;
+        statistics = operands.statistics.as<T>() + (sequence * shape.heads + head) * shape.seq;
+        if (operands.grad_qkv.data != nullptr) {
+            grad_context = operands.grad_context.as<const T>() + out;
+            grad_sequence = operands.grad_qkv.as<T>() + row;
+            grad_queries = grad_sequence + head * d;
+        }
+    }
+
+    std::int64_t width;          ///< between rows of queries, keys, values and their gradients
+    std::int64_t context_width;  ///< between rows of the context and its gradient
+    std::int64_t key_column = 0;
+    std::int64_t value_column = 0;
+    const T* queries = nullptr;
+    const T* keys = nullptr;
+    const T* values = nullptr;
+    T* context = nullptr;
+    T* statistics = nullptr;
+    const T* grad_context = nullptr;  ///< this and below: backward only
+    T* grad_sequence = nullptr;
+    T* grad_queries = nullptr;
+};
 
 /// One thread's matrix products and scratch memory.
 struct Attention::Thread {
@@ -271,142 +253,127 @@ Attention::~Attention() = default;
 template <class T>
 void Attention::forward_block(const AttentionOperands& operands,
                               std::int64_t item,
-                              Thread& thread) {
-    const std::int64_t blocks = (shape_.seq + query_block - 1) / query_block;
-    const std::int64_t sequence = item / (blocks * shape_.heads);
-    const std::int64_t head = item / blocks % shape_.heads;
+                              Thread& thread) const {
+    const std::int64_t blocks = query_blocks(shape_.seq);
+    const std::int64_t head = item / blocks;
     const std::int64_t query = (blocks - 1 - item % blocks) * query_block;  // longest first
+    const HeadView<T> at(shape_, operands, head / shape_.heads, head % shape_.heads);
     const std::int64_t d = shape_.head_size;
-    const std::int64_t width = shape_.qkv_width();
-    const std::int64_t kv_head = head / (shape_.heads / shape_.kv_heads);
-    const T* qkv = at<T>(operands.qkv, sequence * shape_.seq * width);
-    const T* keys = qkv + (shape_.heads + kv_head) * d;
-    const T* values = keys + shape_.kv_heads * d;
     const float scale = 1.0F / std::sqrt(static_cast<float>(d));
+    float* scores = thread.scores.data();
+    T* probabilities = thread.template probabilities<T>();
     std::fill(thread.maximum.begin(), thread.maximum.end(), -1e30F);
     std::fill(thread.sum.begin(), thread.sum.end(), 0.0F);
     std::fill(thread.rows.begin(), thread.rows.end(), 0.0F);
-    T* probabilities = thread.probabilities<T>();
-    std::int64_t row_count = 0;
     for_key_blocks(shape_.seq, query, [&](auto rows, auto key, auto columns) {
         BlockProducts& products = thread.products.at({rows, columns});
-        products.scores.run(
-            qkv + query * width + head * d, keys + key * width, thread.scores.data());
+        products.scores.run(at.queries + query * at.width, at.keys + key * at.width, scores);
         online_softmax(Window{.rows = rows, .columns = columns, .diagonal = query - key},
                        scale,
-                       thread.scores.data(),
+                       scores,
                        probabilities,
                        thread.maximum.data(),
                        thread.sum.data(),
                        thread.rows.data(),
                        d);
-        products.context.run(probabilities, values + key * width, thread.rows.data());
-        row_count = rows;
+        products.context.run(probabilities, at.values + key * at.width, thread.rows.data());
     });
-    T* statistics =
-        operands.statistics.as<T>() + (sequence * shape_.heads + head) * shape_.seq + query;
-    T* context = operands.context.as<T>() +
-                 (sequence * shape_.seq + query) * shape_.context_width() + head * d;
-    for (std::int64_t row = 0; row < row_count; ++row) {
-        const auto r = static_cast<std::size_t>(row);
-        store(statistics[row], thread.maximum[r] + std::log(thread.sum[r]));
+    const std::int64_t rows = std::min(query_block, shape_.seq - query);
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const float sum = thread.sum[static_cast<std::size_t>(row)];
+        const float maximum = thread.maximum[static_cast<std::size_t>(row)];
+        store(at.statistics[query + row], maximum + std::log(sum));
         scale_row(thread.rows.data() + row * d,
-                  1.0F / thread.sum[r],
-                  context + row * shape_.context_width(),
+                  1.0F / sum,
+                  at.context + (query + row) * at.context_width,
                   d);
     }
 }
 
 template <class T>
-void Attention::backward_head(const AttentionOperands& operands,
-                              std::int64_t item,
-                              Thread& thread) {
-    const std::int64_t sequence = item / shape_.kv_heads;
-    const std::int64_t kv_head = item % shape_.kv_heads;
-    const std::int64_t group = shape_.heads / shape_.kv_heads;
+void Attention::backward_block(const HeadView<T>& at, std::int64_t query, Thread& thread) const {
     const std::int64_t d = shape_.head_size;
-    const std::int64_t width = shape_.qkv_width();
-    const std::int64_t context_width = shape_.context_width();
-    const std::int64_t first_row = sequence * shape_.seq;
-    const T* qkv = at<T>(operands.qkv, first_row * width);
-    T* grad_qkv = operands.grad_qkv.as<T>() + first_row * width;
-    const std::int64_t key_column = (shape_.heads + kv_head) * d;
-    const std::int64_t value_column = key_column + shape_.kv_heads * d;
+    const float scale = 1.0F / std::sqrt(static_cast<float>(d));
+    const T* queries = at.queries + query * at.width;
+    const T* grad_context = at.grad_context + query * at.context_width;
+    float* scores = thread.scores.data();
+    float* grad_probabilities = thread.grad_scores.data();
+    T* probabilities = thread.template probabilities<T>();
+    T* grad_scores = thread.template score_gradients<T>();
+    float* log_sum_exp = thread.maximum.data();
+    float* projection = thread.sum.data();  // <dO, O> of each row
+    const std::int64_t rows = std::min(query_block, shape_.seq - query);
+    for (std::int64_t row = 0; row < rows; ++row) {
+        log_sum_exp[row] = load(at.statistics[query + row]);
+        projection[row] = dot(at.context + (query + row) * at.context_width,
+                              grad_context + row * at.context_width,
+                              d);
+    }
+    std::fill(thread.rows.begin(), thread.rows.end(), 0.0F);
+    for_key_blocks(shape_.seq, query, [&](auto, auto key, auto columns) {
+        const Window window{.rows = rows, .columns = columns, .diagonal = query - key};
+        const T* keys = at.keys + key * at.width;
+        BlockProducts& products = thread.products.at({rows, columns});
+        products.scores.run(queries, keys, scores);
+        softmax_again(window, scale, scores, probabilities, log_sum_exp);
+        products.grad_value.run(probabilities, grad_context, thread.grad_value.data() + key * d);
+        products.grad_probabilities.run(
+            grad_context, at.values + key * at.width, grad_probabilities);
+        softmax_gradient(window, probabilities, grad_probabilities, projection, grad_scores);
+        products.grad_query.run(grad_scores, keys, thread.rows.data());
+        products.grad_key.run(grad_scores, queries, thread.grad_key.data() + key * d);
+    });
+    for (std::int64_t row = 0; row < rows; ++row) {
+        scale_row(
+            thread.rows.data() + row * d, scale, at.grad_queries + (query + row) * at.width, d);
+    }
+}
+
+/// All query heads that share one key head: their key and value gradients add up.
+template <class T>
+void Attention::backward_group(const AttentionOperands& operands,
+                               std::int64_t item,
+                               Thread& thread) const {
+    const std::int64_t sequence = item / shape_.kv_heads;
+    const std::int64_t group = shape_.heads / shape_.kv_heads;
+    const std::int64_t first = item % shape_.kv_heads * group;
+    const std::int64_t d = shape_.head_size;
     const float scale = 1.0F / std::sqrt(static_cast<float>(d));
     std::fill(thread.grad_key.begin(), thread.grad_key.end(), 0.0F);
     std::fill(thread.grad_value.begin(), thread.grad_value.end(), 0.0F);
-    T* probabilities = thread.probabilities<T>();
-    T* grad_scores = thread.score_gradients<T>();
-    float* log_sum_exp = thread.maximum.data();
-    float* projection = thread.sum.data();
-
-    const auto one_query_block = [&](std::int64_t head, std::int64_t query) {
-        const T* queries = qkv + query * width + head * d;
-        const std::int64_t out = (first_row + query) * context_width + head * d;
-        const T* context = at<T>(operands.context, out);
-        const T* grad_context = at<T>(operands.grad_context, out);
-        const T* statistics =
-            at<T>(operands.statistics, (sequence * shape_.heads + head) * shape_.seq + query);
-        const std::int64_t rows = std::min(query_block, shape_.seq - query);
-        for (std::int64_t row = 0; row < rows; ++row) {
-            log_sum_exp[row] = load(statistics[row]);
-            projection[row] =
-                dot(context + row * context_width, grad_context + row * context_width, d);
-        }
-        std::fill(thread.rows.begin(), thread.rows.end(), 0.0F);
-        for_key_blocks(shape_.seq, query, [&](auto, auto key, auto columns) {
-            const Window window{.rows = rows, .columns = columns, .diagonal = query - key};
-            const T* keys = qkv + key * width + key_column;
-            const T* values = qkv + key * width + value_column;
-            BlockProducts& products = thread.products.at({rows, columns});
-            products.scores.run(queries, keys, thread.scores.data());
-            softmax_again(window, scale, thread.scores.data(), probabilities, log_sum_exp);
-            products.grad_value.run(
-                probabilities, grad_context, thread.grad_value.data() + key * d);
-            products.grad_probabilities.run(grad_context, values, thread.grad_scores.data());
-            softmax_gradient(
-                window, probabilities, thread.grad_scores.data(), projection, grad_scores);
-            products.grad_query.run(grad_scores, keys, thread.rows.data());
-            products.grad_key.run(grad_scores, queries, thread.grad_key.data() + key * d);
-        });
-        for (std::int64_t row = 0; row < rows; ++row) {
-            scale_row(thread.rows.data() + row * d,
-                      scale,
-                      grad_qkv + (query + row) * width + head * d,
-                      d);
-        }
-    };
-    for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    for (std::int64_t head = first; head < first + group; ++head) {
+        const HeadView<T> at(shape_, operands, sequence, head);
         for (std::int64_t query = 0; query < shape_.seq; query += query_block) {
-            one_query_block(head, query);
+            backward_block(at, query, thread);
         }
     }
+    const HeadView<T> at(shape_, operands, sequence, first);
     for (std::int64_t row = 0; row < shape_.seq; ++row) {
-        T* to = grad_qkv + row * width;
-        scale_row(thread.grad_key.data() + row * d, scale, to + key_column, d);
-        scale_row(thread.grad_value.data() + row * d, 1.0F, to + value_column, d);
+        T* to = at.grad_sequence + row * at.width;
+        scale_row(thread.grad_key.data() + row * d, scale, to + at.key_column, d);
+        scale_row(thread.grad_value.data() + row * d, 1.0F, to + at.value_column, d);
     }
 }
 
 void Attention::forward(const AttentionOperands& operands) {
-    const std::int64_t blocks = (shape_.seq + query_block - 1) / query_block;
-    team_.for_items(shape_.batch * shape_.heads * blocks, [&](std::int64_t item, int index) {
-        Thread& thread = *threads_[static_cast<std::size_t>(index)];
-        if (precision_ == DType::bf16) {
-            forward_block<Bf16>(operands, item, thread);
-        } else {
-            forward_block<float>(operands, item, thread);
-        }
-    });
+    team_.for_items(shape_.batch * shape_.heads * query_blocks(shape_.seq),
+                    [&](std::int64_t item, int index) {
+                        Thread& thread = *threads_[static_cast<std::size_t>(index)];
+                        if (precision_ == DType::bf16) {
+                            forward_block<Bf16>(operands, item, thread);
+                        } else {
+                            forward_block<float>(operands, item, thread);
+                        }
+                    });
 }
 
 void Attention::backward(const AttentionOperands& operands) {
     team_.for_items(shape_.batch * shape_.kv_heads, [&](std::int64_t item, int index) {
         Thread& thread = *threads_[static_cast<std::size_t>(index)];
         if (precision_ == DType::bf16) {
-            backward_head<Bf16>(operands, item, thread);
+            backward_group<Bf16>(operands, item, thread);
         } else {
-            backward_head<float>(operands, item, thread);
+            backward_group<float>(operands, item, thread);
         }
     });
 }

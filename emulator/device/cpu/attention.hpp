@@ -8,26 +8,11 @@
 #include <span>
 #include <vector>
 
-#include "emulator/device/cpu/gemm.hpp"
+#include "emulator/device/cpu/attention_products.hpp"
 #include "emulator/device/cpu/kernels.hpp"
 #include "emulator/device/cpu/team.hpp"
 
 namespace traindyno {
-
-/// Rows are tokens; a row of qkv holds the query heads, then the key heads, then the value heads.
-struct AttentionShape {
-    std::int64_t batch = 0;
-    std::int64_t seq = 0;
-    std::int64_t heads = 0;
-    std::int64_t kv_heads = 0;
-    std::int64_t head_size = 0;
-
-    friend auto operator<=>(const AttentionShape&, const AttentionShape&) = default;
-
-    [[nodiscard]] std::int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_size; }
-
-    [[nodiscard]] std::int64_t context_width() const { return heads * head_size; }
-};
 
 struct AttentionOperands {
     Operand qkv;
@@ -52,11 +37,15 @@ class Attention {
 
   private:
     struct Thread;
+    template <class T>
+    struct HeadView;
 
     template <class T>
-    void forward_block(const AttentionOperands& operands, std::int64_t item, Thread& thread);
+    void forward_block(const AttentionOperands& operands, std::int64_t item, Thread& thread) const;
     template <class T>
-    void backward_head(const AttentionOperands& operands, std::int64_t item, Thread& thread);
+    void backward_block(const HeadView<T>& at, std::int64_t query, Thread& thread) const;
+    template <class T>
+    void backward_group(const AttentionOperands& operands, std::int64_t item, Thread& thread) const;
 
     AttentionShape shape_;
     DType precision_;

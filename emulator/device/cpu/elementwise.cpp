@@ -14,7 +14,8 @@ namespace {
 struct Signature {
     std::vector<std::int64_t> reads;
     std::vector<std::int64_t> writes;
-    std::size_t optional = 0;  ///< how many of the last parameters and gradients may be missing
+    std::size_t optional_reads = 0;  ///< how many of the last may be missing
+    std::size_t optional_writes = 0;
 };
 
 constexpr std::int64_t any = -1;
@@ -26,11 +27,11 @@ Signature signature_of(const Elementwise& op) {
         case ElementwiseKind::embedding_forward:
             return {{any, any}, {all}, 1};
         case ElementwiseKind::embedding_backward:
-            return {{all}, {any, any}, 1};
+            return {{all}, {any, any}, 0, 1};
         case ElementwiseKind::norm_forward:
-            return {{all, n, n}, {all}, 1};
+            return {{all, any}, {all}};
         case ElementwiseKind::norm_backward:
-            return {{all, all, n, n}, {all, n, n}, 1};
+            return {{all, all, any}, {all, any}};
         case ElementwiseKind::bias_add:
             return {{all, n}, {all}};
         case ElementwiseKind::bias_gradient:
@@ -49,7 +50,7 @@ Signature signature_of(const Elementwise& op) {
         case ElementwiseKind::scale:
             return {{any, any}, {any}};
         case ElementwiseKind::cross_entropy:
-            return {{all}, {all, 1}};
+            return {{all, any, any, any}, {all, 1}, 3};
         case ElementwiseKind::zero:
             return {{}, {any}};
     }
@@ -73,26 +74,23 @@ void compare(const std::vector<Slice>& slices,
     }
 }
 
-}  // namespace
-
-std::vector<std::string> problems_of(const Elementwise& op) {
-    std::vector<std::string> problems;
-    if (op.rows <= 0 || op.columns <= 0) {
-        problems.push_back(fmt::format("{} x {} is not a shape", op.rows, op.columns));
-        return problems;
-    }
-    const Signature wanted = signature_of(op);
-    compare(op.reads, wanted.reads, wanted.optional, "reads", problems);
-    compare(op.writes, wanted.writes, wanted.optional, "writes", problems);
-    if (!problems.empty()) {
-        return problems;
-    }
+/// Relations between operands that sizes from rows and columns do not cover.
+void compare_operands(const Elementwise& op, std::vector<std::string>& problems) {
     const auto expect = [&](bool condition, const char* what) {
         if (!condition) {
             problems.emplace_back(what);
         }
     };
     switch (op.kind) {
+        case ElementwiseKind::norm_forward:
+        case ElementwiseKind::norm_backward: {
+            const std::int64_t weights = op.reads.back().elements;
+            expect(weights == op.columns || weights == 2 * op.columns,
+                   "the weights are neither scale nor scale and shift");
+            expect(op.kind == ElementwiseKind::norm_forward || op.writes[1].elements == weights,
+                   "the gradient is not shaped as the weights");
+            break;
+        }
         case ElementwiseKind::swiglu_forward:
             expect(op.reads[0].elements == 2 * op.writes[0].elements, "x is not [rows, 2f]");
             expect(op.writes[0].elements % op.rows == 0, "y is not [rows, f]");
@@ -117,6 +115,23 @@ std::vector<std::string> problems_of(const Elementwise& op) {
         default:
             break;
     }
+}
+
+}  // namespace
+
+std::vector<std::string> problems_of(const Elementwise& op) {
+    std::vector<std::string> problems;
+    if (op.rows <= 0 || op.columns <= 0) {
+        problems.push_back(fmt::format("{} x {} is not a shape", op.rows, op.columns));
+        return problems;
+    }
+    const Signature wanted = signature_of(op);
+    compare(op.reads, wanted.reads, wanted.optional_reads, "reads", problems);
+    compare(op.writes, wanted.writes, wanted.optional_writes, "writes", problems);
+    if (!problems.empty()) {
+        return problems;
+    }
+    compare_operands(op, problems);
     return problems;
 }
 

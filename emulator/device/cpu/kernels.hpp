@@ -41,6 +41,8 @@ struct KernelContext {
 
 /// Runs `op` on its operands, in the order of op.reads and op.writes. Gradients (norm_backward,
 /// bias_gradient, embedding_backward) are added to what is there; everything else is overwritten.
+/// cross_entropy takes the softmax over this rank's part of the vocabulary: the row maxima, target
+/// logits and sums that a tensor-parallel program lists after the logits carry traffic, not values.
 void run_elementwise(const Elementwise& op,
                      std::span<const Operand> reads,
                      std::span<const Operand> writes,

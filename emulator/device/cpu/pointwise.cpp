@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
 
 #include "emulator/base/error.hpp"
 #include "emulator/device/cpu/kernels.hpp"
@@ -161,67 +162,72 @@ void rotary(const Elementwise& op,
     context.team->for_ranges(op.rows, 1, serial_below / op.columns, run);
 }
 
+/// Kinds whose kernels need whole rows.
+template <class T>
+void run_rows(const Elementwise& op,
+              std::span<const Operand> reads,
+              const Operand& write,
+              const KernelContext& context) {
+    const T* x = reads[0].as<const T>();
+    T* to = write.as<T>();
+    const auto rows = [&](const auto& body) {
+        context.team->for_ranges(op.rows, 1, serial_below / op.columns, body);
+    };
+    switch (op.kind) {
+        case ElementwiseKind::bias_add:
+            return rows([&, n = op.columns](std::int64_t b, std::int64_t e, int) {
+                bias_add(x + b * n, reads[1].as<const T>(), to + b * n, e - b, n);
+            });
+        case ElementwiseKind::swiglu_forward:
+            return rows([&, f = write.elements / op.rows](std::int64_t b, std::int64_t e, int) {
+                swiglu(x + b * 2 * f, to + b * f, e - b, f);
+            });
+        case ElementwiseKind::swiglu_backward:
+            return rows([&, f = reads[1].elements / op.rows](std::int64_t b, std::int64_t e, int) {
+                const T* dy = reads[1].as<const T>();
+                swiglu_gradient(x + b * 2 * f, dy + b * f, to + b * 2 * f, e - b, f);
+            });
+        case ElementwiseKind::rotary_forward:
+            return rotary<T>(op, write, 1.0F, context);
+        case ElementwiseKind::rotary_backward:
+            return rotary<T>(op, write, -1.0F, context);
+        default:
+            TD_EXPECT(!"a kind of rows");
+    }
+}
+
+/// Kinds that treat every element alike; the others go to run_rows.
 template <class T>
 void run_typed(const Elementwise& op,
                std::span<const Operand> reads,
-               std::span<const Operand> writes,
+               const Operand& write,
                const KernelContext& context) {
-    const Team& team = *context.team;
-    const std::int64_t row_limit = serial_below / op.columns;
     const T* x = reads[0].as<const T>();
-    T* to = writes[0].as<T>();
-    const auto rows = [&](const auto& body) { team.for_ranges(op.rows, 1, row_limit, body); };
+    T* to = write.as<T>();
     const auto elements = [&](const auto& body) {
-        team.for_ranges(writes[0].elements, line, serial_below, body);
+        context.team->for_ranges(write.elements, line, serial_below, body);
     };
     switch (op.kind) {
-        case ElementwiseKind::bias_add: {
-            const T* bias = reads[1].as<const T>();
-            const std::int64_t n = op.columns;
-            return rows([=](std::int64_t b, std::int64_t e, int) {
-                bias_add(x + b * n, bias, to + b * n, e - b, n);
-            });
-        }
         case ElementwiseKind::gelu_forward:
             return elements(
-                [=](std::int64_t b, std::int64_t e, int) { gelu(x + b, to + b, e - b); });
-        case ElementwiseKind::gelu_backward: {
-            const T* dy = reads[1].as<const T>();
-            return elements([=](std::int64_t b, std::int64_t e, int) {
-                gelu_gradient(x + b, dy + b, to + b, e - b);
+                [&](std::int64_t b, std::int64_t e, int) { gelu(x + b, to + b, e - b); });
+        case ElementwiseKind::gelu_backward:
+            return elements([&](std::int64_t b, std::int64_t e, int) {
+                gelu_gradient(x + b, reads[1].as<const T>() + b, to + b, e - b);
             });
-        }
-        case ElementwiseKind::swiglu_forward: {
-            const std::int64_t f = writes[0].elements / op.rows;
-            return rows([=](std::int64_t b, std::int64_t e, int) {
-                swiglu(x + b * 2 * f, to + b * f, e - b, f);
+        case ElementwiseKind::residual_add:
+            return elements([&](std::int64_t b, std::int64_t e, int) {
+                add(x + b, reads[1].as<const T>() + b, to + b, e - b);
             });
-        }
-        case ElementwiseKind::swiglu_backward: {
-            const T* dy = reads[1].as<const T>();
-            const std::int64_t f = reads[1].elements / op.rows;
-            return rows([=](std::int64_t b, std::int64_t e, int) {
-                swiglu_gradient(x + b * 2 * f, dy + b * f, to + b * 2 * f, e - b, f);
-            });
-        }
-        case ElementwiseKind::rotary_forward:
-            return rotary<T>(op, writes[0], 1.0F, context);
-        case ElementwiseKind::rotary_backward:
-            return rotary<T>(op, writes[0], -1.0F, context);
-        case ElementwiseKind::residual_add: {
-            const T* y = reads[1].as<const T>();
-            return elements(
-                [=](std::int64_t b, std::int64_t e, int) { add(x + b, y + b, to + b, e - b); });
-        }
         case ElementwiseKind::scale: {
             // Clipping to norm 1; the scalar is the sum of squares.
             const float norm = std::sqrt(*reads[1].as<const float>());
             const float factor = norm > 1.0F ? 1.0F / norm : 1.0F;
             return elements(
-                [=](std::int64_t b, std::int64_t e, int) { multiply(to + b, factor, e - b); });
+                [&](std::int64_t b, std::int64_t e, int) { multiply(to + b, factor, e - b); });
         }
         default:
-            TD_EXPECT(!"a pointwise kind");
+            return run_rows<T>(op, reads, write, context);
     }
 }
 
@@ -260,7 +266,7 @@ void run_pointwise(const Elementwise& op,
         return run(reads[0], writes[0].as<float>(), *context.team);
     }
     const auto run = bf16 ? run_typed<Bf16> : run_typed<float>;
-    run(op, reads, writes, context);
+    run(op, reads, writes[0], context);
 }
 
 }  // namespace traindyno::detail

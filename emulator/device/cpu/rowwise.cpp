@@ -153,11 +153,19 @@ TD_CLONES float cross_entropy_row(T* logits, std::int64_t n, std::int64_t target
     return std::log(sum) + largest - at_target;
 }
 
-/// out[c] += sum over threads of partial[thread][c].
-void add_partials(const Team& team, std::span<const float> partial, std::int64_t n, float* out) {
+/// Adds every thread's sums, `stride` apart, to `out`.
+void add_partials(const Team& team,
+                  std::span<const float> partial,
+                  std::int64_t stride,
+                  const Operand& out) {
     for (int thread = 0; thread < team.threads(); ++thread) {
-        add_rows(partial.data() + thread * n, out, 1, n);
+        add_rows(partial.data() + thread * stride, out.as<float>(), 1, out.elements);
     }
+}
+
+/// The weights of a layer norm are its scale followed by its shift; of an RMS norm the scale alone.
+Center center_of(const Elementwise& op, const Operand& weights) {
+    return weights.elements == 2 * op.columns ? Center::yes : Center::no;
 }
 
 template <class T>
@@ -166,12 +174,13 @@ void run_norm_forward(const Elementwise& op,
                       const Operand& y,
                       const Team& team) {
     const std::int64_t n = op.columns;
+    const T* scale = reads[1].as<const T>();
+    const Center center = center_of(op, reads[1]);
     const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
         const T* x = reads[0].as<const T>() + begin * n;
-        const T* scale = reads[1].as<const T>();
         T* to = y.as<T>() + begin * n;
-        if (reads.size() == 3) {
-            layer_norm(x, scale, reads[2].as<const T>(), to, end - begin, n);
+        if (center == Center::yes) {
+            layer_norm(x, scale, scale + n, to, end - begin, n);
         } else {
             rms_norm(x, scale, to, end - begin, n);
         }
@@ -185,27 +194,22 @@ void run_norm_backward(const Elementwise& op,
                        std::span<const Operand> writes,
                        const KernelContext& context) {
     const std::int64_t n = op.columns;
-    const std::int64_t all = context.team->threads() * n;
-    const auto d_scale = context.scratch.subspan(0, static_cast<std::size_t>(all));
-    const auto d_shift = context.scratch.subspan(static_cast<std::size_t>(all));
-    std::fill_n(context.scratch.begin(), 2 * all, 0.0F);
-    const Center center = writes.size() == 3 ? Center::yes : Center::no;
+    const std::int64_t per_thread = 2 * n;  // sums for scale and shift
+    std::fill_n(context.scratch.begin(), context.team->threads() * per_thread, 0.0F);
     const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
+        float* sums = context.scratch.data() + thread * per_thread;
         const NormGradient<T> gradient{.x = reads[0].as<const T>(),
                                        .dy = reads[1].as<const T>(),
                                        .scale = reads[2].as<const T>(),
                                        .dx = writes[0].as<T>(),
-                                       .d_scale = d_scale.data() + thread * n,
-                                       .d_shift = d_shift.data() + thread * n,
+                                       .d_scale = sums,
+                                       .d_shift = sums + n,
                                        .columns = n,
-                                       .center = center};
+                                       .center = center_of(op, reads[2])};
         norm_gradient(gradient, begin, end);
     };
     context.team->for_ranges(op.rows, 1, serial_below / n, run);
-    add_partials(*context.team, d_scale, n, writes[1].as<float>());
-    if (center == Center::yes) {
-        add_partials(*context.team, d_shift, n, writes[2].as<float>());
-    }
+    add_partials(*context.team, context.scratch, per_thread, writes[1]);
 }
 
 template <class T>
@@ -219,7 +223,7 @@ void run_bias_gradient(const Elementwise& op,
         add_rows(dy.as<const T>() + begin * n, context.scratch.data() + thread * n, end - begin, n);
     };
     context.team->for_ranges(op.rows, 1, serial_below / n, run);
-    add_partials(*context.team, context.scratch, n, bias.as<float>());
+    add_partials(*context.team, context.scratch, n, bias);
 }
 
 template <class T>

@@ -96,7 +96,7 @@ TEST(HuggingFace, reads_qwen3_with_its_own_head_size) {
         "tie_word_embeddings": true, "vocab_size": 151936})");
     EXPECT_EQ(model.head_size, 128);
     EXPECT_EQ(model.attention_width(), 2048);
-    const std::int64_t query_and_key_norms = 28 * 2 * 128;  // not in Model
+    const std::int64_t query_and_key_norms = 28LL * 2 * 128;  // not in Model
     EXPECT_EQ(parameters(model), 596'049'920 - query_and_key_norms);
 }
 

@@ -27,9 +27,9 @@ AttentionForward attention_forward() {
             .heads = 4,
             .kv_heads = 2,
             .head_size = 8,
-            .qkv = in(Space::saved, 2 * 16 * 8 * 8),
-            .context = in(Space::saved, 2 * 16 * 4 * 8),
-            .statistics = in(Space::saved, 2 * 4 * 16)};
+            .qkv = in(Space::saved, 2LL * 16 * 8 * 8),
+            .context = in(Space::saved, 2LL * 16 * 4 * 8),
+            .statistics = in(Space::saved, 2LL * 4 * 16)};
 }
 
 AttentionBackward attention_backward() {
@@ -38,11 +38,11 @@ AttentionBackward attention_backward() {
             .heads = 4,
             .kv_heads = 2,
             .head_size = 8,
-            .qkv = in(Space::saved, 2 * 16 * 8 * 8),
-            .context = in(Space::saved, 2 * 16 * 4 * 8),
-            .statistics = in(Space::saved, 2 * 4 * 16),
-            .grad_context = in(Space::workspace, 2 * 16 * 4 * 8),
-            .grad_qkv = in(Space::workspace, 2 * 16 * 8 * 8)};
+            .qkv = in(Space::saved, 2LL * 16 * 8 * 8),
+            .context = in(Space::saved, 2LL * 16 * 4 * 8),
+            .statistics = in(Space::saved, 2LL * 4 * 16),
+            .grad_context = in(Space::workspace, 2LL * 16 * 4 * 8),
+            .grad_qkv = in(Space::workspace, 2LL * 16 * 8 * 8)};
 }
 
 TEST(OpFlops, of_a_product_are_2_m_n_k) {
@@ -69,9 +69,9 @@ TEST(OpFlops, of_elementwise_kernels_and_adam_are_not_counted) {
 
 TEST(OpTraffic, of_a_product_reads_and_writes_each_operand_once) {
     EXPECT_EQ(traffic(matmul(Accumulate::no, Space::workspace), DType::bf16),
-              Bytes{2 * (21 + 35 + 15)});
+              Bytes{2LL * (21 + 35 + 15)});
     EXPECT_EQ(traffic(matmul(Accumulate::no, Space::workspace), DType::fp32),
-              Bytes{4 * (21 + 35 + 15)});
+              Bytes{4LL * (21 + 35 + 15)});
 }
 
 TEST(OpTraffic, of_an_accumulating_product_reads_its_fp32_gradient_too) {
@@ -80,9 +80,9 @@ TEST(OpTraffic, of_an_accumulating_product_reads_its_fp32_gradient_too) {
 }
 
 TEST(OpTraffic, of_attention_never_touches_the_score_square) {
-    const std::int64_t qkv = 2 * 16 * (4 + 2 * 2) * 8;
-    const std::int64_t context = 2 * 16 * 4 * 8;
-    const std::int64_t statistics = 2 * 4 * 16;
+    const std::int64_t qkv = 2LL * 16 * (4 + 2 * 2) * 8;
+    const std::int64_t context = 2LL * 16 * 4 * 8;
+    const std::int64_t statistics = 2LL * 4 * 16;
     EXPECT_EQ(traffic(attention_forward(), DType::bf16), Bytes{2 * (qkv + context + statistics)});
     EXPECT_EQ(traffic(attention_backward(), DType::bf16),
               Bytes{2 * (2 * qkv + 2 * context + statistics)});
@@ -94,8 +94,8 @@ TEST(OpTraffic, of_an_elementwise_kernel_adds_up_its_slices) {
                           .columns = 8,
                           .reads = {in(Space::saved, 32), in(Space::workspace, 32)},
                           .writes = {in(Space::workspace, 32)}};
-    EXPECT_EQ(traffic(add, DType::bf16), Bytes{2 * 3 * 32});
-    EXPECT_EQ(traffic(add, DType::fp32), Bytes{4 * 3 * 32});
+    EXPECT_EQ(traffic(add, DType::bf16), Bytes{2LL * 3 * 32});
+    EXPECT_EQ(traffic(add, DType::fp32), Bytes{4LL * 3 * 32});
 }
 
 TEST(OpTraffic, of_a_gradient_that_accumulates_counts_read_and_write) {
@@ -110,7 +110,7 @@ TEST(OpTraffic, of_a_gradient_that_accumulates_counts_read_and_write) {
                            .columns = 8,
                            .reads = {},
                            .writes = {in(Space::gradient, 8)}};
-    EXPECT_EQ(traffic(zero, DType::bf16), Bytes{4 * 8});
+    EXPECT_EQ(traffic(zero, DType::bf16), Bytes{4LL * 8});
 }
 
 TEST(OpTraffic, of_an_embedding_touches_one_row_per_token) {
@@ -118,20 +118,20 @@ TEST(OpTraffic, of_an_embedding_touches_one_row_per_token) {
         .kind = ElementwiseKind::embedding_forward,
         .rows = 4,
         .columns = 8,
-        .reads = {in(Space::parameter, 1000 * 8), in(Space::parameter, 2 * 8)},
-        .writes = {in(Space::workspace, 4 * 8)}};
-    EXPECT_EQ(traffic(forward, DType::bf16), Bytes{2 * (4 * 8 + 2 * 8 + 4 * 8)});
+        .reads = {in(Space::parameter, 1000LL * 8), in(Space::parameter, 2LL * 8)},
+        .writes = {in(Space::workspace, 4LL * 8)}};
+    EXPECT_EQ(traffic(forward, DType::bf16), Bytes{2LL * (4 * 8 + 2 * 8 + 4 * 8)});
     const Elementwise backward{.kind = ElementwiseKind::embedding_backward,
                                .rows = 4,
                                .columns = 8,
-                               .reads = {in(Space::workspace, 4 * 8)},
-                               .writes = {in(Space::gradient, 1000 * 8)}};
+                               .reads = {in(Space::workspace, 4LL * 8)},
+                               .writes = {in(Space::gradient, 1000LL * 8)}};
     EXPECT_EQ(traffic(backward, DType::bf16), Bytes{2 * 4 * 8 + 2 * 4 * 4 * 8});
 }
 
 TEST(OpTraffic, of_adam_is_28_bytes_of_state_and_the_weight) {
-    EXPECT_EQ(traffic(OptimizerStep{.elements = 10}, DType::bf16), Bytes{10 * (28 + 2)});
-    EXPECT_EQ(traffic(OptimizerStep{.elements = 10}, DType::fp32), Bytes{10 * (28 + 4)});
+    EXPECT_EQ(traffic(OptimizerStep{.elements = 10}, DType::bf16), Bytes{10LL * (28 + 2)});
+    EXPECT_EQ(traffic(OptimizerStep{.elements = 10}, DType::fp32), Bytes{10LL * (28 + 4)});
 }
 
 TEST(Communication, carries_its_buffer_in_its_own_type) {

@@ -122,6 +122,14 @@ TEST(Completion, statistics_come_from_the_samples_when_there_are_any) {
     EXPECT_EQ(study.points[0].step_seconds.max, 5);
 }
 
+TEST(Completion, a_mean_alone_stands_for_the_whole_distribution) {
+    Study study = two_points(Scaling::weak);
+    complete(study);
+    EXPECT_EQ(study.points[0].step_seconds.median, 4);
+    EXPECT_EQ(study.points[0].step_seconds.ci95, (std::array{4.0, 4.0}));
+    EXPECT_TRUE(study.points[0].step_seconds.samples.empty());
+}
+
 TEST(Completion, twice_is_the_same_as_once) {
     for (const Study& once : {testing::weak_study(), testing::strong_study()}) {
         Study twice = once;
