@@ -294,9 +294,11 @@ Chart time_to_train(const Study& study) {
                                  point.time_to_train.seconds / unit,
                                  point.time_to_train.ideal_seconds / unit);
     }
+    const double most = study.points.front().time_to_train.seconds;
+    const double least = study.points.back().time_to_train.ideal_seconds;
     chart.script += rank_axis(study);
     chart.script += fmt::format(
-        "set ylabel \"{0}\"\nset logscale y 10\n"
+        "set ylabel \"{0}\"\n{4}\n"
         "plot \"time_to_train.csv\" skip 1 using 1:3 with lines dashtype 2 linewidth 1.5 "
         "linecolor rgb \"{2}\" title \"linear\", \\\n"
         "  \"\" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
@@ -304,7 +306,8 @@ Chart time_to_train(const Study& study) {
         in_years ? "years" : "days",
         measured_colour,
         ideal_colour,
-        to_string(study.provenance));
+        to_string(study.provenance),
+        most > 30 * least ? "set logscale y 10" : "set yrange [0:*]");
     return chart;
 }
 
