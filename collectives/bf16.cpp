@@ -5,8 +5,16 @@
 
 #include "emulator/base/error.hpp"
 
+// Builds for the oldest x86-64 and picks wider vectors when the program starts.
+#if defined(__x86_64__)
+#define TD_WIDEST_VECTORS __attribute__((target_clones("avx2", "default")))
+#else
+#define TD_WIDEST_VECTORS
+#endif
+
 namespace traindyno {
 
+TD_WIDEST_VECTORS
 void add_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
     TD_EXPECT(from.size() == into.size());
     const Bf16* const source = from.data();
@@ -16,6 +24,7 @@ void add_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
     }
 }
 
+TD_WIDEST_VECTORS
 void max_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
     TD_EXPECT(from.size() == into.size());
     const Bf16* const source = from.data();

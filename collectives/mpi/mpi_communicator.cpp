@@ -105,8 +105,8 @@ Pending MpiCommunicator::all_reduce(std::span<std::byte> buffer,
                                     DType type,
                                     Reduction reduction,
                                     Urgency urgency) {
-    const MPI_Datatype datatype = types_->datatype(type);
-    const MPI_Op op = types_->operation(type, reduction);
+    MPI_Datatype datatype = types_->datatype(type);
+    MPI_Op op = types_->operation(type, reduction);
     const std::int64_t elements = elements_in(buffer.size(), type);
     const auto at = [&](std::int64_t first) { return buffer.data() + first * element_size(type); };
     if (urgency == Urgency::immediate) {
@@ -128,8 +128,8 @@ Pending MpiCommunicator::reduce_scatter(std::span<const std::byte> in,
                                         DType type,
                                         Reduction reduction) {
     TD_EXPECT(in.size() == out.size() * static_cast<std::size_t>(size_));
-    const MPI_Datatype datatype = types_->datatype(type);
-    const MPI_Op op = types_->operation(type, reduction);
+    MPI_Datatype datatype = types_->datatype(type);
+    MPI_Op op = types_->operation(type, reduction);
     const std::int64_t elements = elements_in(out.size(), type);
     auto operation = std::make_unique<RequestOperation>();
     if (elements * size_ <= limits_.largest_count) {

@@ -45,7 +45,7 @@ Pending pending_on(const std::shared_ptr<Side>& side) {
 template <class Side>
 std::shared_ptr<Side> take_first(std::deque<std::weak_ptr<Side>>& posted) {
     while (!posted.empty()) {
-        const std::shared_ptr<Side> first = posted.front().lock();
+        std::shared_ptr<Side> first = posted.front().lock();
         posted.pop_front();
         if (first) {
             return first;

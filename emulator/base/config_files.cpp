@@ -2,6 +2,7 @@
 #include "emulator/base/config_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -22,32 +23,46 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Length of the UTF-8 sequence at the front of `text`; 0 when it is not one (Unicode 15, table
-/// 3-7).
+/// Well-formed UTF-8 sequences by lead byte (Unicode 15, table 3-7). Bytes after the second are
+/// always 80..BF.
+struct Utf8Row {
+    int first_lead;
+    int last_lead;
+    int second_low;
+    int second_high;
+    std::size_t length;
+};
+
+constexpr std::array utf8_rows{Utf8Row{0x00, 0x7F, 0x00, 0x00, 1},
+                               Utf8Row{0xC2, 0xDF, 0x80, 0xBF, 2},
+                               Utf8Row{0xE0, 0xE0, 0xA0, 0xBF, 3},
+                               Utf8Row{0xE1, 0xEC, 0x80, 0xBF, 3},
+                               Utf8Row{0xED, 0xED, 0x80, 0x9F, 3},
+                               Utf8Row{0xEE, 0xEF, 0x80, 0xBF, 3},
+                               Utf8Row{0xF0, 0xF0, 0x90, 0xBF, 4},
+                               Utf8Row{0xF1, 0xF3, 0x80, 0xBF, 4},
+                               Utf8Row{0xF4, 0xF4, 0x80, 0x8F, 4}};
+
+/// Length of the UTF-8 sequence at the front of `text`; 0 when it is not one.
 std::size_t utf8_length(std::string_view text) {
-    const auto byte = [&](std::size_t i) {
-        return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
-    };
     const auto in = [&](std::size_t i, int low, int high) {
-        return byte(i) >= low && byte(i) <= high;
+        const int byte = static_cast<std::uint8_t>(text[i]);
+        return low <= byte && byte <= high;
     };
-    const auto tail = [&](std::size_t i) { return in(i, 0x80, 0xBF); };
-    const int lead = byte(0);
-    if (lead <= 0x7F) {
-        return 1;
-    }
-    if (lead >= 0xC2 && lead <= 0xDF) {
-        return tail(1) ? 2 : 0;
-    }
-    if (lead >= 0xE0 && lead <= 0xEF) {
-        const int low = lead == 0xE0 ? 0xA0 : 0x80;
-        const int high = lead == 0xED ? 0x9F : 0xBF;
-        return in(1, low, high) && tail(2) ? 3 : 0;
-    }
-    if (lead >= 0xF0 && lead <= 0xF4) {
-        const int low = lead == 0xF0 ? 0x90 : 0x80;
-        const int high = lead == 0xF4 ? 0x8F : 0xBF;
-        return in(1, low, high) && tail(2) && tail(3) ? 4 : 0;
+    for (const Utf8Row& row : utf8_rows) {
+        if (!in(0, row.first_lead, row.last_lead)) {
+            continue;
+        }
+        if (text.size() < row.length ||
+            (row.length > 1 && !in(1, row.second_low, row.second_high))) {
+            return 0;
+        }
+        for (std::size_t i = 2; i < row.length; ++i) {
+            if (!in(i, 0x80, 0xBF)) {
+                return 0;
+            }
+        }
+        return row.length;
     }
     return 0;
 }
@@ -112,12 +127,11 @@ fs::path config_root() {
     }
     std::error_code ignored;
     const fs::path executable = fs::read_symlink("/proc/self/exe", ignored);
-    const fs::path installed =
-        executable.parent_path().parent_path() / "share" / "traindyno" / "configs";
+    fs::path installed = executable.parent_path().parent_path() / "share" / "traindyno" / "configs";
     if (!executable.empty() && fs::is_directory(installed, ignored)) {
         return installed;
     }
-    const fs::path source = TD_SOURCE_CONFIGS;
+    fs::path source = TD_SOURCE_CONFIGS;
     if (fs::is_directory(source, ignored)) {
         return source;
     }

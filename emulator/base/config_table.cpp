@@ -142,7 +142,7 @@ std::vector<ConfigTable> ConfigTable::tables(std::string_view key) {
         return {};
     }
     const toml::array* array = node->as_array();
-    if (array == nullptr || !array->is_homogeneous<toml::table>()) {
+    if (array == nullptr || !(array->empty() || array->is_homogeneous<toml::table>())) {
         report(key, wrong_type(*node, "a list of tables", fmt::format("[[{}]]", key)));
         return {};
     }

@@ -154,12 +154,12 @@ class Exchange {
 std::vector<std::vector<Arrival>> exchange_arrivals(const IssueOrder& order,
                                                     std::span<StepTrace> steps,
                                                     GroupCommunicators& communicators,
-                                                    const ToCommonClock& to_common) {
+                                                    const ClockSync& clock) {
     for (StepTrace& step : steps) {
-        step.begin = to_common(step.begin);
-        step.end = to_common(step.end);
+        step.begin = clock.to_common(step.begin);
+        step.end = clock.to_common(step.end);
         for (Span& span : step.spans) {
-            span = {.begin = to_common(span.begin), .end = to_common(span.end)};
+            span = {.begin = clock.to_common(span.begin), .end = clock.to_common(span.end)};
         }
     }
     return Exchange(order, steps, communicators).run();

@@ -30,7 +30,7 @@ enum class GroupKind : std::uint8_t {
     tp,         ///< tensor parallel
     cp,         ///< context parallel
     ep,         ///< expert parallel
-    dp,         ///< data parallel: same shard of the model
+    dp,         ///< data parallel: same shard of the model, so dp x cp ranks
     pp,         ///< pipeline parallel: one rank per stage
     embedding,  ///< first and last stage, when embeddings are tied (gradient all-reduce)
     model,      ///< tp x pp, Megatron's model-parallel group (gradient norm)

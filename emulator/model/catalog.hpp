@@ -22,8 +22,8 @@ namespace traindyno {
 /// Command-line changes to a model's shape.
 struct ModelOverrides {
     std::int64_t shrink = 1;  ///< divides layers, hidden, heads, seq and vocab
-    std::optional<std::int64_t> layers;
-    std::optional<std::int64_t> seq;
+    std::optional<std::int64_t> layers = std::nullopt;
+    std::optional<std::int64_t> seq = std::nullopt;
 
     friend bool operator==(const ModelOverrides&, const ModelOverrides&) = default;
 };

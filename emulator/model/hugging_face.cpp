@@ -234,11 +234,13 @@ const Family& family_of(HuggingFaceConfig& config) {
                          config.path().string(),
                          model_type)});
     }
-    const auto found = std::find_if(families.begin(), families.end(), [&](const Family& family) {
-        return family.model_type == model_type;
-    });
+    const auto* const found =
+        std::find_if(families.begin(), families.end(), [&](const Family& family) {
+            return family.model_type == model_type;
+        });
     if (found == families.end()) {
         std::vector<std::string> known;
+        known.reserve(families.size());
         for (const Family& family : families) {
             known.emplace_back(family.model_type);
         }
@@ -274,9 +276,10 @@ void report_problems(HuggingFaceConfig& config, const Model& model, std::string_
     for (const std::string& problem : problems_of(model)) {
         const std::size_t colon = problem.find(": ");
         const std::string_view ours = std::string_view(problem).substr(0, colon);
-        const auto found = std::find_if(key_names.begin(),
-                                        key_names.end(),
-                                        [&](const KeyName& name) { return name.ours == ours; });
+        const auto* const found =
+            std::find_if(key_names.begin(), key_names.end(), [&](const KeyName& name) {
+                return name.ours == ours;
+            });
         std::string_view key = ours;
         if (found != key_names.end()) {
             key = model_type == "gpt2" ? found->gpt2 : found->others;
@@ -292,7 +295,7 @@ std::string name_of(const HuggingFaceConfig& config) {
     const std::string folder =
         std::filesystem::absolute(config.path()).parent_path().filename().string();
     const std::string origin = config.text_or("_name_or_path", "");
-    const std::string last = std::filesystem::path(origin).filename().string();
+    std::string last = std::filesystem::path(origin).filename().string();
     if (!last.empty()) {
         return last;
     }

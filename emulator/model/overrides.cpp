@@ -97,7 +97,7 @@ double flop_per_gradient_byte(const Model& model) {
 /// Bytes of the four bf16 all-reduces per layer of tensor parallelism for each training FLOP.
 double tp_bytes_per_flop(const Model& model) {
     const double training = 3 * forward_flops_per_token(model).total().value();
-    return static_cast<double>(4 * 2 * model.hidden * model.layers) / training;
+    return 4 * 2 * static_cast<double>(model.hidden * model.layers) / training;
 }
 
 double attention_share(const Model& model) {

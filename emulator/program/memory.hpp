@@ -17,7 +17,7 @@ struct MemoryItem {
     friend bool operator==(const MemoryItem&, const MemoryItem&) = default;
 };
 
-/// Exactly what a device allocates for `program`.
+/// Exactly what a device allocates for `program`; scalars count as workspace.
 [[nodiscard]] std::vector<MemoryItem> memory_items(const StepProgram& program);
 
 [[nodiscard]] Bytes total(const std::vector<MemoryItem>& items);

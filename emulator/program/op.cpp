@@ -38,9 +38,12 @@ Bytes qkv_context_statistics(const Attention& op, DType precision) {
            operand(op.statistics, op.batch * op.heads * op.seq, precision);
 }
 
-bool is_embedding(ElementwiseKind kind) {
+/// Kinds that touch rows x columns elements of a longer operand: an embedding one table row per
+/// token, a rotation the queries and keys of each row of qkv.
+bool touches_a_part(ElementwiseKind kind) {
     return kind == ElementwiseKind::embedding_forward ||
-           kind == ElementwiseKind::embedding_backward;
+           kind == ElementwiseKind::embedding_backward || kind == ElementwiseKind::rotary_forward ||
+           kind == ElementwiseKind::rotary_backward;
 }
 
 /// Kinds that add to the parameter gradients they write, and so read them too.
@@ -50,10 +53,9 @@ bool accumulates_gradients(ElementwiseKind kind) {
 }
 
 Bytes elementwise_traffic(const Elementwise& op, DType precision) {
-    // An embedding touches one table row per token, not the whole table.
     const auto touched = [&](const Slice& slice) {
-        return is_embedding(op.kind) ? std::min(slice.elements, op.rows * op.columns)
-                                     : slice.elements;
+        return touches_a_part(op.kind) ? std::min(slice.elements, op.rows * op.columns)
+                                       : slice.elements;
     };
     Bytes sum;
     for (const Slice& slice : op.reads) {

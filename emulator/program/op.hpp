@@ -23,6 +23,12 @@ enum class Space : std::uint8_t {
     scalar,     ///< a few fp32 values: loss, gradient norm
 };
 
+template <>
+struct EnumNames<Space> {
+    static constexpr auto names =
+        enum_table<Space>("parameter", "gradient", "saved", "workspace", "scalar");
+};
+
 enum class Transpose : std::uint8_t { no, yes };
 enum class Accumulate : std::uint8_t { no, yes };  ///< C = AB, or C += AB
 
@@ -96,11 +102,11 @@ enum class ElementwiseKind : std::uint8_t {
     gelu_backward,       ///< x[t,f], dy[t,f] -> dx[t,f]
     swiglu_forward,      ///< x[t,2f] -> y[t,f]
     swiglu_backward,     ///< x[t,2f], dy[t,f] -> dx[t,2f]
-    rotary_forward,      ///< x[t,n] -> x[t,n]
-    rotary_backward,     ///< dx[t,n] -> dx[t,n]
+    rotary_forward,      ///< the first n columns of x[t,m], in place
+    rotary_backward,     ///< the first n columns of dx[t,m], in place
     residual_add,        ///< x[t,h], y[t,h] -> z[t,h]
-    cross_entropy,   ///< logits[t,V] -> dlogits[t,V] in place, loss: forward and gradient in one
-                     ///< pass
+    cross_entropy,       ///< logits[t,V] (+ their maximum, target, sum of exponentials [t] over all
+                    ///< shards) -> dlogits[t,V] in place, loss: forward and gradient in one pass
     zero,            ///< -> x: the gradient buffer before the first micro-batch
     sum_of_squares,  ///< x -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping

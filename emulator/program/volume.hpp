@@ -28,7 +28,7 @@ struct Volume {
 /// What the operations of `program` add up to, ordered by group kind, then op.
 [[nodiscard]] std::vector<Volume> counted_volumes(const StepProgram& program);
 
-/// The same from formulas alone (collectives/README.md); counts of gradient buckets excepted (0).
+/// The same from formulas alone (collectives/README.md).
 [[nodiscard]] std::vector<Volume> closed_form_volumes(const Model& model,
                                                       const Layout& layout,
                                                       const TrainingSetup& setup,

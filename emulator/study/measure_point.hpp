@@ -10,7 +10,6 @@
 
 #include "collectives/communicator.hpp"
 #include "emulator/device/device.hpp"
-#include "emulator/engine/arrivals.hpp"
 #include "emulator/engine/engine.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/study/study.hpp"
@@ -48,7 +47,6 @@ struct PointContext {
     const MeasureOptions& options;
     const RankPlace& place;
     Waiting waiting = Waiting::poll;
-    ToCommonClock to_common;
     Progress progress;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -37,6 +38,7 @@ RankSamples PointSampler::run() {
     if (context_.options.tracing == Tracing::on) {
         measure_without_communication();
     }
+    clock_ = synchronize(ranks_, now);
     measure();
     return std::move(samples_);
 }
@@ -131,7 +133,9 @@ void PointSampler::run_batch(std::int64_t steps, StoppingRule& rule) {
 }
 
 void PointSampler::account_for(std::vector<StepTrace>& steps) {
-    const auto arrivals = exchange_arrivals(order_, steps, groups_, context_.to_common);
+    const ClockReading after = synchronize(ranks_, now);
+    const ClockSync clock(std::exchange(clock_, after), after);
+    const auto arrivals = exchange_arrivals(order_, steps, groups_, clock);
     for (std::size_t i = 0; i < steps.size(); ++i) {
         samples_.budgets.push_back(account(order_, steps[i], arrivals[i], reference_));
         add_traffic(steps[i], arrivals[i]);

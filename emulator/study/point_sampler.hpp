@@ -11,6 +11,7 @@
 #include "emulator/engine/engine.hpp"
 #include "emulator/study/measure_point.hpp"
 #include "emulator/study/sampling.hpp"
+#include "emulator/trace/clock_sync.hpp"
 
 namespace traindyno {
 
@@ -27,6 +28,8 @@ struct TrafficTotal {
     std::int64_t count = 0;
     std::int64_t bytes = 0;
     double seconds = 0;  ///< from the latest arrival to completion
+
+    friend bool operator==(const TrafficTotal&, const TrafficTotal&) = default;
 };
 
 /// What one rank saw of the measured steps.
@@ -38,6 +41,8 @@ struct RankSamples {
     double removed_step_seconds = 0;  ///< median step without communication
     std::int64_t warmup_steps = 0;
     Verdict verdict = Verdict::converged;
+
+    friend bool operator==(const RankSamples&, const RankSamples&) = default;
 };
 
 /// Collective over the ranks of the point: all run the same number of steps, as rank 0 decides.
@@ -69,6 +74,7 @@ class PointSampler {
     Communicator& ranks_;
     const PointContext& context_;
     std::vector<SimTime> reference_;  ///< per operation: median time without communication
+    ClockReading clock_;              ///< the latest, before the running batch
     double last_step_seconds_ = 0;
     RankSamples samples_;
 };

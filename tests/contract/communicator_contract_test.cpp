@@ -145,6 +145,7 @@ TEST_P(CommunicatorContract, messages_round_a_ring_meet_by_tag) {
     constexpr std::int32_t messages = 5;
     for (const std::int64_t count : element_counts) {
         std::vector<std::vector<std::int64_t>> sent;
+        sent.reserve(messages);
         std::vector<std::vector<std::int64_t>> received(
             messages, std::vector<std::int64_t>(static_cast<std::size_t>(count)));
         std::vector<Pending> pending;

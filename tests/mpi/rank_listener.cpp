@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <span>
 #include <utility>
 
@@ -34,6 +35,7 @@ void RankListener::OnTestStart(const testing::TestInfo& test) {
     failures_.clear();
     if (prints()) {
         fmt::print("[ RUN      ] {}\n", name_of(test));
+        std::fflush(stdout);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "emulator/program/step_program.hpp"
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 inline Op elementwise() {
     return ComputeOp{Elementwise{.rows = 1, .columns = 1, .reads = {}, .writes = {}}};
@@ -45,4 +45,4 @@ inline StepProgram program_with_group(std::int64_t size,
     return program;
 }
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

@@ -24,6 +24,8 @@ class ChosenConfigs {
 
     ChosenConfigs(const ChosenConfigs&) = delete;
     ChosenConfigs& operator=(const ChosenConfigs&) = delete;
+    ChosenConfigs(ChosenConfigs&&) = delete;
+    ChosenConfigs& operator=(ChosenConfigs&&) = delete;
 
     ~ChosenConfigs() { unsetenv("TRAINDYNO_CONFIGS"); }  // NOLINT(concurrency-mt-unsafe)
 };
@@ -61,6 +63,11 @@ TEST(ConfigNames, are_the_sorted_stems_of_toml_files) {
         (void)scratch.write(name, "");
     }
     EXPECT_EQ(config_names("models"), (std::vector<std::string>{"a-1.3b", "b"}));
+}
+
+TEST(ConfigNames, need_their_folder) {
+    const ScratchFolder scratch;
+    const ChosenConfigs chosen(scratch.path().string());
     EXPECT_THROW((void)config_names("machines"), ConfigError);
 }
 

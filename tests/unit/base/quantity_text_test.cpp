@@ -28,8 +28,8 @@ TEST(ParseBytes, reads_decimal_and_binary_prefixes) {
     EXPECT_EQ(parse_bytes("25MB"), Bytes{25'000'000});
     EXPECT_EQ(parse_bytes("80GB"), Bytes{80'000'000'000});
     EXPECT_EQ(parse_bytes("2TB"), Bytes{2'000'000'000'000});
-    EXPECT_EQ(parse_bytes("25MiB"), Bytes{25 * 1024 * 1024});
-    EXPECT_EQ(parse_bytes("4KiB"), Bytes{4 * 1024});
+    EXPECT_EQ(parse_bytes("25MiB"), Bytes{25LL * 1024 * 1024});
+    EXPECT_EQ(parse_bytes("4KiB"), Bytes{4LL * 1024});
     EXPECT_EQ(parse_bytes("1.5 GiB"), Bytes{3LL * 1024 * 1024 * 1024 / 2});
     EXPECT_EQ(parse_bytes("0B"), Bytes{0});
 }
@@ -66,6 +66,9 @@ TEST(ParseBandwidth, tells_bits_from_bytes) {
     EXPECT_DOUBLE_EQ(parse_bandwidth("400Gbps").value(), 50e9);
     EXPECT_DOUBLE_EQ(parse_bandwidth("2.0TB/s").value(), 2e12);
     EXPECT_DOUBLE_EQ(parse_bandwidth("300 GB/s").value(), 300e9);
+}
+
+TEST(ParseBandwidth, refuses_sizes_and_bare_numbers) {
     EXPECT_THROW((void)parse_bandwidth("400GB"), ConfigError);
     EXPECT_THROW((void)parse_bandwidth("400"), ConfigError);
 }
@@ -91,7 +94,7 @@ TEST(FormatBytes, uses_binary_prefixes) {
     EXPECT_EQ(format_bytes(Bytes{0}), "0 B");
     EXPECT_EQ(format_bytes(Bytes{1023}), "1023 B");
     EXPECT_EQ(format_bytes(Bytes{1024}), "1.0 KiB");
-    EXPECT_EQ(format_bytes(Bytes{25 * 1024 * 1024}), "25.0 MiB");
+    EXPECT_EQ(format_bytes(Bytes{25LL * 1024 * 1024}), "25.0 MiB");
     EXPECT_EQ(format_bytes(Bytes{1024 * 1024 - 1}), "1.0 MiB");
     EXPECT_EQ(format_bytes(Bytes{-2048}), "-2.0 KiB");
 }

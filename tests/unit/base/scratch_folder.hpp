@@ -19,6 +19,8 @@ class ScratchFolder {
 
     ScratchFolder(const ScratchFolder&) = delete;
     ScratchFolder& operator=(const ScratchFolder&) = delete;
+    ScratchFolder(ScratchFolder&&) = delete;
+    ScratchFolder& operator=(ScratchFolder&&) = delete;
 
     ~ScratchFolder() {
         std::error_code ignored;

@@ -56,9 +56,9 @@ TEST(Parameters, of_a_gpt_layer_are_12_h_h_plus_13_h) {
 TEST(Parameters, of_a_llama_layer_count_grouped_keys_and_three_mlp_matrices) {
     const Model model = small_llama();
     const std::int64_t attention = 64 * 64 + 2 * 64 * 32 + 64 * 64;
-    const std::int64_t mlp = 3 * 64 * 96;
-    EXPECT_EQ(layer_parameters(model), attention + mlp + 2 * 64);
-    EXPECT_EQ(parameters(model), 3 * (attention + mlp + 2 * 64) + 2 * 100 * 64 + 64);
+    const std::int64_t mlp = 3LL * 64 * 96;
+    EXPECT_EQ(layer_parameters(model), attention + mlp + 2LL * 64);
+    EXPECT_EQ(parameters(model), 3 * (attention + mlp + 2LL * 64) + 2LL * 100 * 64 + 64);
 }
 
 TEST(Parameters, with_qkv_bias_only_add_the_three_projections_outputs) {
@@ -72,7 +72,7 @@ TEST(Parameters, follow_a_head_size_apart_from_hidden) {
     Model model = small_llama();
     model.head_size = 32;  // queries are 128 wide, keys and values 64
     const std::int64_t attention = 64 * 128 + 2 * 64 * 64 + 128 * 64;
-    EXPECT_EQ(layer_parameters(model), attention + 3 * 64 * 96 + 2 * 64);
+    EXPECT_EQ(layer_parameters(model), attention + 3LL * 64 * 96 + 2LL * 64);
 }
 
 TEST(Parameters, of_gpt3_175b_are_174_6_billion) {
@@ -104,8 +104,8 @@ TEST(Parameters, of_the_gpt3_family_are_those_of_table_d1) {
 
 TEST(Parameters, of_llama3_8b_are_8_03_billion) {
     const std::int64_t layer =
-        2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * std::int64_t{14336} + 2 * 4096;
-    const std::int64_t expected = 32 * layer + 2 * 4096 * std::int64_t{128256} + 4096;
+        2 * 4096 * 4096 + 2 * 4096 * 1024 + 3LL * 4096 * std::int64_t{14336} + 2LL * 4096;
+    const std::int64_t expected = 32 * layer + 2LL * 4096 * std::int64_t{128256} + 4096;
     EXPECT_EQ(parameters(load_model("llama3-8b")), expected);
     EXPECT_NEAR(static_cast<double>(expected) / 1e9, 8.03, 0.005);
 }
@@ -140,7 +140,7 @@ TEST(ModelProblems, name_what_is_too_large_to_count) {
     }
     Model model = small_gpt();
     model.layers = 100'000;
-    model.hidden = 1 << 22;
+    model.hidden = model.ffn = 1 << 22;
     EXPECT_TRUE(names_key(model, "layers"));
     model = small_gpt();
     model.heads = model.kv_heads = model.head_size = 1 << 16;

@@ -58,7 +58,7 @@ TEST(Shrink, rounds_key_value_heads_down_to_a_divisor_of_the_heads) {
     Model model = load_model("llama3-8b");
     model.heads = 20;
     model.kv_heads = 10;
-    model.hidden = 20 * 128;
+    model.hidden = 20LL * 128;
     const Model shrunk = apply(model, {.shrink = 4});
     EXPECT_EQ(shrunk.heads, 5);
     EXPECT_EQ(shrunk.kv_heads, 1);  // 10 / 4 = 2.5; 2 does not divide 5

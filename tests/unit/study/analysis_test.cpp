@@ -12,7 +12,7 @@
 namespace traindyno {
 namespace {
 
-using testing::sample_point;
+using test::sample_point;
 
 /// Two points whose steps are 4 s and 5 s, with whole numbers in every category.
 Study two_points(Scaling scaling) {

@@ -11,7 +11,7 @@
 #include "emulator/study/analysis.hpp"
 #include "emulator/study/statistics.hpp"
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 namespace {
 
@@ -230,4 +230,4 @@ Study strong_study() {
     return study;
 }
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

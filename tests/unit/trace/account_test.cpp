@@ -8,9 +8,9 @@
 namespace traindyno {
 namespace {
 
-using testing::add_task;
-using testing::all_reduce;
-using testing::elementwise;
+using test::add_task;
+using test::all_reduce;
+using test::elementwise;
 
 SimTime ms(std::int64_t milliseconds) {
     return std::chrono::milliseconds{milliseconds};
@@ -21,7 +21,7 @@ constexpr double millisecond = 1e-3;
 /// forward -> backward -> dp all-reduce -> optimizer, as in data parallelism without overlap.
 class DataParallelStep : public ::testing::Test {
   protected:
-    DataParallelStep() : program_(testing::program_with_group(2, 100)) {
+    DataParallelStep() : program_(test::program_with_group(2, 100)) {
         const TaskId forward =
             add_task(program_, {{.op = elementwise(), .phase = Phase::forward, .after = {}}});
         const TaskId backward = add_task(
@@ -114,7 +114,7 @@ TEST_F(DataParallelStep, never_books_a_negative_slowdown) {
 }
 
 TEST(Account, follows_a_chain_of_buckets_back_to_compute) {
-    StepProgram program = testing::program_with_group(2, 100);
+    StepProgram program = test::program_with_group(2, 100);
     const TaskId backward =
         add_task(program, {{.op = elementwise(), .phase = Phase::backward, .after = {}}});
     const auto bucket = [&] {
@@ -142,7 +142,7 @@ TEST(Account, follows_a_chain_of_buckets_back_to_compute) {
 }
 
 TEST(Account, explains_the_tail_after_the_last_compute) {
-    StepProgram program = testing::program_with_group(2, 100, GroupKind::tp);
+    StepProgram program = test::program_with_group(2, 100, GroupKind::tp);
     const TaskId compute = add_task(program, {{.op = elementwise(), .after = {}}});
     add_task(
         program, {{.op = all_reduce(GroupId{0}, 50), .lane = Lane::tp, .after = {}}}, {compute});

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "emulator/cli/commands.hpp"
+#include "emulator/cli/describe.hpp"
+#include "emulator/cli/request.hpp"
+#include "emulator/model/catalog.hpp"
+
+namespace traindyno {
+
+ExitCode describe_command(const Flags& flags, Problems& problems) {
+    const DescribeArguments arguments = describe_arguments(flags, problems);
+    const Workload& workload = arguments.workload;
+    DescribeRequest request{.model = workload.model,
+                            .layout = arguments.layout,
+                            .setup = workload.setup,
+                            .tokens = arguments.tokens};
+    if (workload.original) {
+        request.proportions = proportions(*workload.original, workload.model);
+    }
+    fmt::print("{}", arguments.json ? describe_json(request) : describe_text(request));
+    return ExitCode::done;
+}
+
+}  // namespace traindyno

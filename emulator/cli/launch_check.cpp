@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/cli/launch_check.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "collectives/control.hpp"
+#include "collectives/mpi/session.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/device/cpu/binding.hpp"
+#include "emulator/study/launch_sanity.hpp"
+#include "emulator/trace/clock_sync.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Ranks listed one by one in the binding text; more would fill the page.
+constexpr std::size_t listed_ranks = 16;
+
+/// Whatever must be equal on all ranks, files included.
+std::uint64_t config_hash(const MeasureRequest& request, const std::string& arguments) {
+    const Model& model = request.workload.model;
+    std::string text = fmt::format("{} {} {} {} {} {} {}",
+                                   arguments,
+                                   parameters(model),
+                                   model.layers,
+                                   model.heads,
+                                   model.seq,
+                                   model.vocab,
+                                   request.workload.setup.micro_batch);
+    for (const PlannedPoint& point : request.points) {
+        text += fmt::format(" {}:{}:{}", point.ranks, to_string(point.layout), point.global_batch);
+    }
+    if (request.machine) {
+        text +=
+            fmt::format(" {} {}",
+                        request.machine->name,
+                        gemm_rate(*request.machine, request.workload.setup.precision).peak.value());
+    }
+    return content_hash(text);
+}
+
+std::vector<RankFacts> gather_facts(Communicator& world, const RankFacts& mine) {
+    std::vector<RankFacts> facts;
+    for (const std::string& text : all_gather_text(world, to_text(mine))) {
+        facts.push_back(rank_facts_from_text(text));
+    }
+    return facts;
+}
+
+/// Cores for this rank: its own where the launcher gave each rank its own, else an even share of
+/// what the ranks of its host may use together.
+std::vector<int> cores_for(const RankFacts& mine, const std::vector<RankFacts>& neighbours) {
+    std::set<int> together;
+    std::size_t claimed = 0;
+    std::int64_t local_rank = 0;
+    for (const RankFacts& neighbour : neighbours) {
+        together.insert(neighbour.cores.begin(), neighbour.cores.end());
+        claimed += neighbour.cores.size();
+        local_rank += neighbour.rank < mine.rank ? 1 : 0;
+    }
+    if (claimed == together.size()) {
+        return {mine.cores.begin(), mine.cores.end()};
+    }
+    return split_cores({together.begin(), together.end()},
+                       local_rank,
+                       static_cast<std::int64_t>(neighbours.size()));
+}
+
+bool share_host(const RankFacts& a, const RankFacts& b) {
+    return a.boot_id == b.boot_id && a.host == b.host;
+}
+
+std::vector<RankFacts> neighbours_of(const RankFacts& mine, const std::vector<RankFacts>& facts) {
+    std::vector<RankFacts> neighbours;
+    std::copy_if(
+        facts.begin(), facts.end(), std::back_inserter(neighbours), [&](const RankFacts& other) {
+            return share_host(mine, other);
+        });
+    return neighbours;
+}
+
+std::string binding_text(const std::vector<RankFacts>& facts) {
+    std::string text;
+    for (std::size_t r = 0; r < std::min(facts.size(), listed_ranks); ++r) {
+        const auto cores = cores_for(facts[r], neighbours_of(facts[r], facts));
+        text += fmt::format(
+            "{}rank {}: {} cores {}", r > 0 ? "; " : "", r, facts[r].host, core_list(cores));
+    }
+    return facts.size() > listed_ranks
+               ? fmt::format("{}; and {} more", text, facts.size() - listed_ranks)
+               : text;
+}
+
+/// More ranks than cores on some host: nobody may poll there.
+Waiting waiting_for(const std::vector<RankFacts>& facts) {
+    for (const RankFacts& rank : facts) {
+        std::set<int> cores;
+        const auto neighbours = neighbours_of(rank, facts);
+        for (const RankFacts& neighbour : neighbours) {
+            cores.insert(neighbour.cores.begin(), neighbour.cores.end());
+        }
+        if (neighbours.size() > cores.size()) {
+            return Waiting::sleep;
+        }
+    }
+    return Waiting::poll;
+}
+
+void describe_clock(Communicator& world, LaunchVerdict& verdict) {
+    const ClockReading reading = synchronize(world, now);
+    double error = 0;
+    for (const std::string& text :
+         all_gather_text(world, fmt::format("{}", to_seconds(reading.error)))) {
+        error = std::max(error, std::stod(text));
+    }
+    verdict.clock_error_seconds = error;
+    verdict.clock = error > 0 ? fmt::format("offsets to rank 0 by ping-pong, error up to {:.1f} us",
+                                            error * 1e6)
+                              : "one monotonic clock shared by all ranks";
+}
+
+}  // namespace
+
+LaunchVerdict inspect_launch(Communicator& world,
+                             const MeasureRequest& request,
+                             const std::string& arguments) {
+    const RankFacts mine = facts_of_this_process({.rank = WorldRank{world.rank().value()},
+                                                  .world_size = world.size(),
+                                                  .threads = request.threads.value_or(1),
+                                                  .mpi = MpiSession::version(),
+                                                  .config_hash = config_hash(request, arguments)});
+    const std::vector<RankFacts> facts = gather_facts(world, mine);
+    const Findings findings =
+        judge(facts,
+              {.compute = request.device == DeviceKind::timed ? Compute::timed : Compute::real,
+               .oversubscription = request.allow_oversubscribe ? Oversubscription::allowed
+                                                               : Oversubscription::refused});
+    findings.throw_if_refused();
+    const auto neighbours = neighbours_of(mine, facts);
+    LaunchVerdict verdict;
+    verdict.resources = {.cores = cores_for(mine, neighbours),
+                         .local_size = static_cast<std::int64_t>(neighbours.size())};
+    verdict.waiting = waiting_for(facts);
+    for (const RankFacts& rank : facts) {
+        verdict.hosts.push_back(rank.host);
+    }
+    verdict.flags = findings.flags;
+    verdict.notes = findings.notes;
+    verdict.binding = binding_text(facts);
+    describe_clock(world, verdict);
+    return verdict;
+}
+
+}  // namespace traindyno

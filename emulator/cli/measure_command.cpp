@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "collectives/control.hpp"
+#include "emulator/cli/backends.hpp"
+#include "emulator/cli/commands.hpp"
+#include "emulator/cli/environment.hpp"
+#include "emulator/cli/launch_check.hpp"
+#include "emulator/cli/progress.hpp"
+#include "emulator/cli/request.hpp"
+#include "emulator/cli/version.hpp"
+#include "emulator/device/cpu/cpu_device.hpp"
+#include "emulator/program/flops.hpp"
+#include "emulator/report/report.hpp"
+#include "emulator/study/analysis.hpp"
+#include "emulator/study/result_files.hpp"
+#include "emulator/study/run_points.hpp"
+#include "emulator/study/study_json.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Everything a study says before its first point. Collective over `world`.
+Study header(const MeasureRequest& request,
+             const LaunchVerdict& launch,
+             Communicator& world,
+             const std::string& command_line) {
+    Study study;
+    study.version = version();
+    study.commands = {command_line};
+    study.created = utc_now();
+    study.environment = {.hosts = gather_hosts(world, this_host()),
+                         .mpi = MpiSession::version(),
+                         .compute_library = request.device == DeviceKind::cpu ? cpu_compute_library() : "",
+                         .binding = launch.binding,
+                         .clock = launch.clock,
+                         .clock_error_seconds = launch.clock_error_seconds,
+                         .env = steering_variables()};
+    study.model = request.workload.model;
+    study.parameters = static_cast<double>(parameters(study.model));
+    study.flops_per_token = model_flops_per_token(study.model, CausalAttention::full).value();
+    study.setup = request.workload.setup;
+    study.setup.global_batch = request.points.back().global_batch;
+    study.scaling = request.scaling;
+    study.device = to_string(request.device);
+    study.machine = request.machine ? request.machine->name : "";
+    study.flags_raised = launch.flags;
+    if (request.measure.tracing == Tracing::off) {
+        study.flags_raised.emplace_back("tracing off: there is no budget");
+    }
+    return study;
+}
+
+/// Points of an earlier job in `folder`, when this job continues it. ConfigError when it measured
+/// something else.
+std::vector<Point> earlier_points(const MeasureRequest& request, const Study& study) {
+    const std::filesystem::path folder(request.out);
+    if (!std::filesystem::exists(folder) || std::filesystem::is_empty(folder)) {
+        return {};
+    }
+    if (!request.resume) {
+        throw ConfigError(
+            {fmt::format("{}: already holds files (they would be mixed with new results) use "
+                         "--resume to go on, or another --out",
+                         request.out)});
+    }
+    const Study earlier = read_results(folder);
+    Problems problems;
+    for (const std::string& difference : differences(earlier, study)) {
+        problems.add(fmt::format("{}: --resume: measured something else ({}) use another --out",
+                                 request.out,
+                                 difference));
+    }
+    problems.throw_if_any();
+    return earlier.points;
+}
+
+bool measured_already(const std::vector<Point>& points, const PlannedPoint& planned) {
+    return std::any_of(points.begin(), points.end(), [&](const Point& point) {
+        return point.ranks == planned.ranks && point.layout == planned.layout &&
+               point.global_batch == planned.global_batch;
+    });
+}
+
+std::vector<PointPlan> plans(const MeasureRequest& request, const std::vector<bool>& skip) {
+    std::vector<PointPlan> plans;
+    for (std::size_t i = 0; i < request.points.size(); ++i) {
+        if (!skip[i]) {
+            PointPlan plan{.model = request.workload.model,
+                           .layout = request.points[i].layout,
+                           .setup = request.workload.setup};
+            plan.setup.global_batch = request.points[i].global_batch;
+            plans.push_back(std::move(plan));
+        }
+    }
+    return plans;
+}
+
+/// The study as it grows on rank 0, and its files.
+class StudyRecorder {
+  public:
+    StudyRecorder(const MeasureRequest& request, Study study)
+        : request_(request), study_(std::move(study)) {}
+
+    /// Takes over earlier points and writes the header. Returns which planned points are done.
+    std::string begin() {
+        std::string done(request_.points.size(), '0');
+        if (request_.out.empty()) {
+            return done;
+        }
+        study_.points = earlier_points(request_, study_);
+        for (std::size_t i = 0; i < request_.points.size(); ++i) {
+            done[i] = measured_already(study_.points, request_.points[i]) ? '1' : '0';
+        }
+        write_header(request_.out, study_);
+        return done;
+    }
+
+    void add(const Point& point) {
+        study_.points.push_back(point);
+        if (!request_.out.empty()) {
+            write_point(request_.out, point);
+        }
+    }
+
+    /// Derives what points imply together, writes study and report, prints the answer.
+    const Study& finish() {
+        complete(study_);
+        if (!request_.out.empty()) {
+            write_study(request_.out, study_);
+            write_report(study_, request_.out);
+        }
+        if (request_.json) {
+            fmt::print("{}\n", to_json(study_));
+            return study_;
+        }
+        fmt::print("{}", summary_text(study_));
+        if (!request_.out.empty()) {
+            fmt::print(
+                "report: {}\n",
+                std::filesystem::absolute(std::filesystem::path(request_.out) / "report.html")
+                    .string());
+        }
+        return study_;
+    }
+
+  private:
+    const MeasureRequest& request_;
+    Study study_;
+};
+
+/// Whether the largest point reaches --min-efficiency.
+ExitCode gate(const MeasureRequest& request, const Study& study) {
+    if (!request.min_efficiency || study.points.empty()) {
+        return ExitCode::done;
+    }
+    const Point& largest = study.points.back();
+    if (largest.efficiency >= *request.min_efficiency) {
+        return ExitCode::done;
+    }
+    fmt::print(stderr,
+               "traindyno: gate missed: efficiency {:.3f} on {} ranks (below --min-efficiency {}) "
+               "see the loss table\n",
+               largest.efficiency,
+               largest.ranks,
+               *request.min_efficiency);
+    return ExitCode::gate;
+}
+
+/// Runs `action` on rank 0; what it refuses, all ranks throw. Returns its text on all ranks.
+template <class Action>
+std::string on_first(Communicator& world, Action&& action) {
+    constexpr char ok = '+';
+    constexpr char refused = '-';
+    std::string answer;
+    if (world.rank() == GroupRank{0}) {
+        try {
+            answer = ok + std::forward<Action>(action)();
+        } catch (const ConfigError& error) {
+            answer = refused + std::string(error.what());
+        }
+    }
+    answer = broadcast_text(world, GroupRank{0}, answer);
+    if (answer.front() == refused) {
+        throw ConfigError({answer.substr(1)});
+    }
+    return answer.substr(1);
+}
+
+}  // namespace
+
+ExitCode measure_command(const Flags& flags,
+                         Problems& problems,
+                         MpiSession& session,
+                         const std::string& command_line) {
+    const auto world = session.world();
+    const MeasureRequest request = measure_request(flags, session.size(), problems);
+    const LaunchVerdict launch = inspect_launch(*world, request, command_line);
+    StudyRecorder recorder(request, header(request, launch, *world, command_line));
+    const std::string done = on_first(*world, [&] { return recorder.begin(); });
+    std::vector<bool> skip(done.size());
+    std::transform(done.begin(), done.end(), skip.begin(), [](char c) { return c == '1'; });
+
+    const bool first = session.rank() == WorldRank{0};
+    std::optional<ProgressLine> line;
+    if (first) {
+        line.emplace();
+        for (const std::string& flag : launch.flags) {
+            line->keep("flag: " + flag);
+        }
+        for (const std::string& note : launch.notes) {
+            line->keep("note: " + note);
+        }
+    }
+    run_points(*world,
+               {.points = plans(request, skip),
+                .options = request.measure,
+                .hosts = launch.hosts,
+                .waiting = launch.waiting,
+                .progress =
+                    [&](const std::string& text) {
+                        if (line) {
+                            line->show(text);
+                        }
+                    },
+                .make_device = [&] { return make_device(request, launch.resources); },
+                .on_point = [&](const Point& point) { recorder.add(point); }});
+    line.reset();
+
+    const std::string code = on_first(
+        *world, [&] { return std::to_string(static_cast<int>(gate(request, recorder.finish()))); });
+    return static_cast<ExitCode>(std::stoi(code));
+}
+
+}  // namespace traindyno

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The matrix products of attention between one query block and one key block.
+#pragma once
+
+#include <cstdint>
+
+#include "emulator/device/cpu/gemm.hpp"
+
+namespace traindyno {
+
+/// Rows are tokens; a row of qkv holds the query heads, then the key heads, then the value heads.
+struct AttentionShape {
+    std::int64_t batch = 0;
+    std::int64_t seq = 0;
+    std::int64_t heads = 0;
+    std::int64_t kv_heads = 0;
+    std::int64_t head_size = 0;
+
+    friend auto operator<=>(const AttentionShape&, const AttentionShape&) = default;
+
+    [[nodiscard]] std::int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_size; }
+
+    [[nodiscard]] std::int64_t context_width() const { return heads * head_size; }
+};
+
+/// Compiled for one pair of block sizes. Q, K, V and dO are read where they lie, between other
+/// heads; scores and sums over blocks are contiguous, sums in fp32.
+struct BlockProducts {
+    Gemm scores;              ///< Q K^T
+    Gemm context;             ///< += P V
+    Gemm grad_probabilities;  ///< dO V^T
+    Gemm grad_value;          ///< += P^T dO
+    Gemm grad_query;          ///< += dS K
+    Gemm grad_key;            ///< += dS^T Q
+};
+
+/// For `rows` queries and `columns` keys, with operands in `type`.
+[[nodiscard]] BlockProducts products_for(const AttentionShape& shape,
+                                         DType type,
+                                         std::int64_t rows,
+                                         std::int64_t columns);
+
+}  // namespace traindyno

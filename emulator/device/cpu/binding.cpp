@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cpu/binding.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <hwloc.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/base/unique_handle.hpp"
+
+namespace traindyno {
+
+namespace {
+
+struct TopologyTraits {
+    using Handle = hwloc_topology_t;
+
+    static Handle null() { return nullptr; }
+
+    static void destroy(Handle topology) noexcept { hwloc_topology_destroy(topology); }
+};
+
+struct BitmapTraits {
+    using Handle = hwloc_bitmap_t;
+
+    static Handle null() { return nullptr; }
+
+    static void destroy(Handle bitmap) noexcept { hwloc_bitmap_free(bitmap); }
+};
+
+using Topology = UniqueHandle<TopologyTraits>;
+using Bitmap = UniqueHandle<BitmapTraits>;
+
+void check(int result, const char* call, Where where = Where::here()) {
+    if (result < 0) {
+        throw LibraryError("hwloc", errno, std::strerror(errno), call, where);
+    }
+}
+
+Topology load_topology() {
+    hwloc_topology_t raw = nullptr;
+    check(hwloc_topology_init(&raw), "hwloc_topology_init");
+    Topology topology{raw};
+    check(hwloc_topology_load(topology.get()), "hwloc_topology_load");
+    return topology;
+}
+
+/// Physical cores; processors where the host does not describe cores.
+hwloc_obj_type_t core_type(const Topology& topology) {
+    return hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE
+                                                                        : HWLOC_OBJ_PU;
+}
+
+}  // namespace
+
+std::vector<int> allowed_cores() {
+    const Topology topology = load_topology();
+    const Bitmap bound{hwloc_bitmap_alloc()};
+    check(hwloc_get_cpubind(topology.get(), bound.get(), HWLOC_CPUBIND_PROCESS),
+          "hwloc_get_cpubind");
+    const Bitmap mine{hwloc_bitmap_alloc()};
+    const hwloc_obj_type_t type = core_type(topology);
+    const int total = hwloc_get_nbobjs_by_type(topology.get(), type);
+    std::vector<int> cores;
+    for (int i = 0; i < total; ++i) {
+        const auto* core = hwloc_get_obj_by_type(topology.get(), type, static_cast<unsigned>(i));
+        hwloc_bitmap_and(mine.get(), core->cpuset, bound.get());
+        if (const int processor = hwloc_bitmap_first(mine.get()); processor >= 0) {
+            cores.push_back(processor);
+        }
+    }
+    return cores;
+}
+
+std::vector<int> split_cores(const std::vector<int>& cores,
+                             std::int64_t local_rank,
+                             std::int64_t local_size) {
+    TD_EXPECT(!cores.empty() && local_rank >= 0 && local_rank < local_size);
+    const auto count = static_cast<std::int64_t>(cores.size());
+    if (count < local_size) {
+        return {cores[static_cast<std::size_t>(local_rank % count)]};
+    }
+    const std::int64_t share = count / local_size;
+    const std::int64_t larger = count % local_size;  // ranks with one core more
+    const std::int64_t first = local_rank * share + std::min(local_rank, larger);
+    const std::int64_t length = share + (local_rank < larger ? 1 : 0);
+    return {cores.begin() + first, cores.begin() + first + length};
+}
+
+// The system call itself: hwloc would need a loaded topology (milliseconds) per thread.
+void bind_this_thread(const std::vector<int>& cores) {
+    TD_EXPECT(!cores.empty());
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int core : cores) {
+        CPU_SET(static_cast<std::size_t>(core), &set);
+    }
+    const int error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+    if (error != 0) {
+        throw LibraryError("pthread",
+                           error,
+                           fmt::format("{} for cores {}", std::strerror(error), core_list(cores)),
+                           "pthread_setaffinity_np",
+                           Where::here());
+    }
+}
+
+std::string core_list(const std::vector<int>& cores) {
+    std::string text;
+    for (std::size_t i = 0; i < cores.size();) {
+        std::size_t last = i;
+        while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) {
+            ++last;
+        }
+        text += fmt::format("{}{}", text.empty() ? "" : ",", cores[i]);
+        if (last > i) {
+            text += fmt::format("-{}", cores[last]);
+        }
+        i = last + 1;
+    }
+    return text;
+}
+
+std::string cpu_name() {
+    const Topology topology = load_topology();
+    hwloc_obj_t package = hwloc_get_obj_by_type(topology.get(), HWLOC_OBJ_PACKAGE, 0);
+    const char* model =
+        package == nullptr ? nullptr : hwloc_obj_get_info_by_name(package, "CPUModel");
+    return model == nullptr ? "unknown CPU" : model;
+}
+
+HostResources host_resources() {
+    const Topology topology = load_topology();
+    return {.cores = hwloc_get_nbobjs_by_type(topology.get(), core_type(topology)),
+            .memory =
+                Bytes{static_cast<std::int64_t>(hwloc_get_root_obj(topology.get())->total_memory)}};
+}
+
+}  // namespace traindyno

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cpu/executor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/base/overloaded.hpp"
+
+namespace traindyno {
+
+namespace {
+
+constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
+constexpr float activation_deviation = 1.0F;
+
+template <class AttentionOp>
+AttentionShape shape_of(const AttentionOp& op) {
+    return {.batch = op.batch,
+            .seq = op.seq,
+            .heads = op.heads,
+            .kv_heads = op.kv_heads,
+            .head_size = op.head_size};
+}
+
+}  // namespace
+
+CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
+    : team_(team),
+      precision_(program.precision),
+      seed_(seed),
+      memory_(program, Paging::huge),
+      master_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
+      m_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
+      v_(size_of(program.extents.parameter, DType::fp32), Paging::huge) {
+    for (const Block& block : program.blocks) {
+        for (const BlockOp& op : block.ops) {
+            if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
+                compile(*compute);
+            }
+        }
+    }
+    fill();
+}
+
+void CpuExecutor::compile(const ComputeOp& op) {
+    const auto attention = [&](const auto& a) {
+        auto& slot = attentions_[shape_of(a)];
+        if (!slot) {
+            slot = std::make_unique<Attention>(shape_of(a), precision_, team_);
+        }
+    };
+    std::visit(Overloaded{[&](const MatMul& product) {
+                              const GemmShape shape = shape_of(product, precision_);
+                              if (!products_.contains(shape)) {
+                                  products_.emplace(shape, Gemm{shape});
+                              }
+                          },
+                          [&](const AttentionForward& a) { attention(a); },
+                          [&](const AttentionBackward& a) { attention(a); },
+                          [&](const Elementwise& e) {
+                              for (const std::string& problem : problems_of(e)) {
+                                  throw ContractError(
+                                      fmt::format("{}: {}", to_string(e.kind), problem),
+                                      Where::here());
+                              }
+                              const auto wanted =
+                                  static_cast<std::size_t>(scratch_elements(e, team_.threads()));
+                              scratch_.resize(std::max(scratch_.size(), wanted));
+                              reads_.reserve(std::max(reads_.capacity(), e.reads.size()));
+                              writes_.reserve(std::max(writes_.capacity(), e.writes.size()));
+                          },
+                          [](const OptimizerStep&) {}},
+               op);
+}
+
+Operand CpuExecutor::state(const MappedBytes& bytes) const {
+    return {.data = bytes.bytes().data(),
+            .elements = static_cast<std::int64_t>(bytes.bytes().size()) / element_size(DType::fp32),
+            .dtype = DType::fp32};
+}
+
+void CpuExecutor::fill() {
+    const auto whole = [&](Space space) {
+        const std::span<std::byte> bytes = memory_.all(space);
+        const DType type = memory_.dtype(space);
+        return Operand{.data = bytes.data(),
+                       .elements = static_cast<std::int64_t>(bytes.size()) / element_size(type),
+                       .dtype = type};
+    };
+    fill_random(team_, whole(Space::parameter), weight_deviation, seed_);
+    fill_random(team_, state(master_), weight_deviation, seed_);  // equal, but for rounding
+    fill_random(team_, whole(Space::saved), activation_deviation, seed_ + 1);
+    fill_random(team_, whole(Space::workspace), activation_deviation, seed_ + 2);
+    for (const Operand& zero :
+         {whole(Space::gradient), whole(Space::scalar), state(m_), state(v_)}) {
+        fill_zero(team_, zero);
+    }
+}
+
+Operand CpuExecutor::resolve(const Slice& slice, const Task& task) const {
+    return {.data = memory_.at(slice, task).data(),
+            .elements = slice.elements,
+            .dtype = memory_.dtype(slice.space)};
+}
+
+void CpuExecutor::run(const ComputeOp& op, const Task& task) {
+    std::visit([&](const auto& alternative) { run_op(alternative, task); }, op);
+}
+
+void CpuExecutor::run_op(const MatMul& op, const Task& task) {
+    products_.at(shape_of(op, precision_))
+        .run(resolve(op.a, task).data, resolve(op.b, task).data, resolve(op.c, task).data);
+}
+
+void CpuExecutor::run_op(const AttentionForward& op, const Task& task) {
+    attentions_.at(shape_of(op))
+        ->forward({.qkv = resolve(op.qkv, task),
+                   .context = resolve(op.context, task),
+                   .statistics = resolve(op.statistics, task)});
+}
+
+void CpuExecutor::run_op(const AttentionBackward& op, const Task& task) {
+    attentions_.at(shape_of(op))
+        ->backward({.qkv = resolve(op.qkv, task),
+                    .context = resolve(op.context, task),
+                    .statistics = resolve(op.statistics, task),
+                    .grad_context = resolve(op.grad_context, task),
+                    .grad_qkv = resolve(op.grad_qkv, task)});
+}
+
+void CpuExecutor::run_op(const Elementwise& op, const Task& task) {
+    reads_.clear();
+    writes_.clear();
+    for (const Slice& slice : op.reads) {
+        reads_.push_back(resolve(slice, task));
+    }
+    for (const Slice& slice : op.writes) {
+        writes_.push_back(resolve(slice, task));
+    }
+    const auto micro_batch = static_cast<std::uint32_t>(task.micro_batch.value());
+    run_elementwise(op,
+                    reads_,
+                    writes_,
+                    {.team = &team_, .scratch = scratch_, .seed = seed_ + 3 + micro_batch});
+}
+
+void CpuExecutor::run_op(const OptimizerStep& op, const Task& task) {
+    const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
+    const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
+    const std::int64_t first = op.offset + task.parameter_base;
+    adam(team_,
+         {.weight = resolve(weight, task),
+          .gradient = resolve(gradient, task).as<const float>(),
+          .master = state(master_).as<float>() + first,
+          .m = state(m_).as<float>() + first,
+          .v = state(v_).as<float>() + first});
+}
+
+}  // namespace traindyno

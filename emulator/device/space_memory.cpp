@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/space_memory.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include "emulator/base/error.hpp"
+
+namespace traindyno {
+
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::array all_spaces{
+    Space::parameter, Space::gradient, Space::saved, Space::workspace, Space::scalar};
+
+std::int64_t elements_in(const Extents& extents, Space space) {
+    return space == Space::gradient ? extents.parameter : extent_of(extents, space);
+}
+
+}  // namespace
+
+MappedBytes::MappedBytes(Bytes size, Paging paging) {
+    TD_EXPECT(size.value() >= 0);
+    const auto wanted = static_cast<std::size_t>(size.value());
+    if (wanted == 0) {
+        return;
+    }
+    const std::size_t mapped = wanted + huge_page;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (paging == Paging::lazy ? MAP_NORESERVE : 0);
+    void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (start == MAP_FAILED) {
+        throw LibraryError("mmap",
+                           errno,
+                           fmt::format("{} for {} bytes", std::strerror(errno), mapped),
+                           "mmap",
+                           Where::here());
+    }
+    mapping_ = {static_cast<std::byte*>(start), mapped};
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(start) % huge_page;
+    bytes_ = mapping_.subspan(past == 0 ? 0 : huge_page - past, wanted);
+    if (paging == Paging::huge && wanted >= huge_page) {
+        madvise(bytes_.data(), bytes_.size(), MADV_HUGEPAGE);  // a hint: it may be refused
+    }
+    if (paging == Paging::lazy) {
+        madvise(bytes_.data(), bytes_.size(), MADV_NOHUGEPAGE);  // sparse use: small pages
+    }
+}
+
+MappedBytes::MappedBytes(MappedBytes&& other) noexcept
+    : mapping_(std::exchange(other.mapping_, {})), bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedBytes& MappedBytes::operator=(MappedBytes&& other) noexcept {
+    std::swap(mapping_, other.mapping_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+MappedBytes::~MappedBytes() {
+    if (!mapping_.empty()) {
+        munmap(mapping_.data(), mapping_.size());
+    }
+}
+
+SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging)
+    : precision_(program.precision) {
+    for (const Space space : all_spaces) {
+        arrays_[static_cast<std::size_t>(space)] =
+            MappedBytes(size_of(elements_in(program.extents, space), dtype(space)), paging);
+    }
+}
+
+std::span<std::byte> SpaceMemory::all(Space space) const {
+    return arrays_[static_cast<std::size_t>(space)].bytes();
+}
+
+std::span<std::byte> SpaceMemory::at(const Slice& slice, const Task& task) const {
+    const std::span<std::byte> array = all(slice.space);
+    const std::int64_t element = element_size(dtype(slice.space));
+    const std::int64_t first = (task.base_of(slice.space) + slice.offset) * element;
+    const std::int64_t length = slice.elements * element;
+    TD_EXPECT(first >= 0 && length >= 0 &&
+              first + length <= static_cast<std::int64_t>(array.size()));
+    return array.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length));
+}
+
+}  // namespace traindyno

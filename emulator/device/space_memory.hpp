@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flat arrays of a rank's memory spaces.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "emulator/base/units.hpp"
+#include "emulator/program/step_program.hpp"
+
+namespace traindyno {
+
+enum class Paging : std::uint8_t {
+    huge,  ///< transparent huge pages where the kernel has them; the caller touches every page
+    lazy,  ///< address space only: a page exists once it is written
+};
+
+/// Owner of one anonymous mapping, 2 MiB aligned. Holds zeros until written.
+class MappedBytes {
+  public:
+    MappedBytes() = default;
+    MappedBytes(Bytes size, Paging paging);
+    MappedBytes(MappedBytes&& other) noexcept;
+    MappedBytes& operator=(MappedBytes&& other) noexcept;
+    MappedBytes(const MappedBytes&) = delete;
+    MappedBytes& operator=(const MappedBytes&) = delete;
+    ~MappedBytes();
+
+    [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+
+  private:
+    std::span<std::byte> mapping_;
+    std::span<std::byte> bytes_;
+};
+
+/// One array per Space, sized by a program's extents.
+class SpaceMemory {
+  public:
+    SpaceMemory() = default;
+    SpaceMemory(const StepProgram& program, Paging paging);
+
+    /// Memory of `slice` of `task`. ContractError when it leaves its space.
+    [[nodiscard]] std::span<std::byte> at(const Slice& slice, const Task& task) const;
+    [[nodiscard]] std::span<std::byte> all(Space space) const;
+
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, precision_); }
+
+  private:
+    DType precision_ = DType::fp32;
+    std::array<MappedBytes, 5> arrays_;
+};
+
+}  // namespace traindyno

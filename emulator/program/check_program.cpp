@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "emulator/base/overloaded.hpp"
+#include "emulator/program/slice_use.hpp"
+#include "emulator/program/verification.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// The part of each space that a block touches, relative to the bases of its tasks.
+struct Range {
+    std::int64_t begin = std::numeric_limits<std::int64_t>::max();
+    std::int64_t end = std::numeric_limits<std::int64_t>::min();
+};
+
+using Footprint = std::array<Range, enum_count<Space>>;
+
+class ProgramCheck {
+  public:
+    ProgramCheck(const StepProgram& program, std::int64_t ranks, Findings& findings)
+        : program_(program), ranks_(ranks), findings_(findings) {}
+
+    void run(WorldRank rank) {
+        if (program_.rank != rank) {
+            add(fmt::format("its program is rank {}'s", program_.rank.value()), rank);
+        }
+        for (const Group& group : program_.groups) {
+            check_members(group);
+        }
+        for (const Block& block : program_.blocks) {
+            footprints_.push_back(check_block(block));
+        }
+        for (std::size_t i = 0; i < program_.tasks.size(); ++i) {
+            check_task(i);
+        }
+    }
+
+  private:
+    void add(const std::string& text, WorldRank rank) {
+        findings_.add(fmt::format("rank {}: {}", rank.value(), text));
+    }
+
+    void add(const std::string& text) { add(text, program_.rank); }
+
+    void check_members(const Group& group) {
+        std::vector<WorldRank> members = group.members;
+        std::sort(members.begin(), members.end());
+        if (!std::binary_search(members.begin(), members.end(), program_.rank)) {
+            add(fmt::format("it is not a member of its {}", description_of(group)));
+        }
+        if (std::adjacent_find(members.begin(), members.end()) != members.end()) {
+            add(fmt::format("{} names a rank twice", description_of(group)));
+        }
+        if (!members.empty() && (members.front().value() < 0 || members.back().value() >= ranks_)) {
+            add(fmt::format("{} names ranks outside 0 to {}", description_of(group), ranks_ - 1));
+        }
+    }
+
+    Footprint check_block(const Block& block) {
+        Footprint footprint;
+        for (std::size_t i = 0; i < block.ops.size(); ++i) {
+            const BlockOp& op = block.ops[i];
+            const std::string where = fmt::format("block {} op {}", block.name, i);
+            for (const std::uint32_t earlier : op.after) {
+                if (earlier >= i) {
+                    add(fmt::format(
+                        "{} waits for op {}, which does not come before it", where, earlier));
+                }
+            }
+            check_op(op, where);
+            for (const SliceUse& use : slices_of(op.op)) {
+                if (use.slice.elements <= 0) {
+                    add(fmt::format("{} has an operand without elements", where));
+                }
+                Range& range = footprint[static_cast<std::size_t>(use.slice.space)];
+                range.begin = std::min(range.begin, use.slice.offset);
+                range.end = std::max(range.end, use.slice.offset + use.slice.elements);
+            }
+        }
+        return footprint;
+    }
+
+    void check_op(const BlockOp& op, const std::string& where) {
+        std::visit(
+            Overloaded{[&](const ComputeOp& compute) {
+                           if (op.lane != Lane::compute) {
+                               add(fmt::format(
+                                   "{} computes on the {} lane", where, to_string(op.lane)));
+                           }
+                           check_shape(compute, where);
+                       },
+                       [&](const CommOp& communication) {
+                           if (op.lane == Lane::compute) {
+                               add(fmt::format("{} communicates on the compute lane", where));
+                           }
+                           check_communication(communication, where);
+                       }},
+            op.op);
+    }
+
+    void check_shape(const ComputeOp& op, const std::string& where) {
+        const auto* product = std::get_if<MatMul>(&op);
+        if (product != nullptr && (product->a.elements != product->m * product->k ||
+                                   product->b.elements != product->k * product->n ||
+                                   product->c.elements != product->m * product->n)) {
+            add(fmt::format("{} multiplies {} x {} x {} with operands of other sizes",
+                            where,
+                            product->m,
+                            product->n,
+                            product->k));
+        }
+    }
+
+    void check_communication(const CommOp& op, const std::string& where) {
+        const GroupId group = group_id(op);
+        if (group.value() < 0 || group.index() >= program_.groups.size()) {
+            add(fmt::format("{} uses group {}, which does not exist", where, group.value()));
+            return;
+        }
+        const Group& members = program_.groups[group.index()];
+        const auto check_peer = [&](GroupRank peer) {
+            if (peer.value() < 0 || peer.value() >= members.size() ||
+                members.members[peer.index()] == program_.rank) {
+                add(fmt::format("{} has peer {}, which is no other rank of its {}",
+                                where,
+                                peer.value(),
+                                description_of(members)));
+            }
+        };
+        std::visit(Overloaded{[](const AllReduce&) {},
+                              [&](const Send& send) { check_peer(send.peer); },
+                              [&](const Recv& recv) { check_peer(recv.peer); }},
+                   op);
+        std::visit(
+            [&](const auto& exact) {
+                if (exact.dtype != dtype_of(exact.buffer.space, program_.precision)) {
+                    add(fmt::format("{} sends {} from {} space, which holds another type",
+                                    where,
+                                    to_string(exact.dtype),
+                                    to_string(exact.buffer.space)));
+                }
+            },
+            op);
+    }
+
+    void check_task(std::size_t index) {
+        const Task& task = program_.tasks[index];
+        if (task.block.value() < 0 || task.block.index() >= program_.blocks.size()) {
+            add(fmt::format(
+                "task {} runs block {}, which does not exist", index, task.block.value()));
+            return;
+        }
+        for (const TaskId earlier : task.after) {
+            if (earlier.value() < 0 || earlier.index() >= index) {
+                add(fmt::format("task {} waits for task {}, which does not come before it",
+                                index,
+                                earlier.value()));
+            }
+        }
+        check_extents(index, task);
+    }
+
+    void check_extents(std::size_t index, const Task& task) {
+        for (std::size_t i = 0; i < enum_count<Space>; ++i) {
+            const auto space = static_cast<Space>(i);
+            const Range& range = footprints_[task.block.index()][i];
+            const std::int64_t base = task.base_of(space);
+            if (range.begin < range.end &&
+                (base + range.begin < 0 || base + range.end > extent_of(program_.extents, space))) {
+                add(fmt::format("task {} ({}) uses elements {} to {} of {} space, which has {}",
+                                index,
+                                program_.blocks[task.block.index()].name,
+                                base + range.begin,
+                                base + range.end,
+                                to_string(space),
+                                extent_of(program_.extents, space)));
+            }
+        }
+    }
+
+    const StepProgram& program_;
+    std::int64_t ranks_;
+    Findings& findings_;
+    std::vector<Footprint> footprints_;
+};
+
+}  // namespace
+
+void check_program(const StepProgram& program,
+                   WorldRank rank,
+                   std::int64_t ranks,
+                   Findings& findings) {
+    ProgramCheck(program, ranks, findings).run(rank);
+}
+
+}  // namespace traindyno

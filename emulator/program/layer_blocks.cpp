@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/layer_blocks.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Activations inside a layer, in the order in which forward writes them.
+struct Activations {
+    Slice norm1;       // [t, h]
+    Slice qkv;         // [t, qkv_width], rotated
+    Slice context;     // [t, attention_width]
+    Slice statistics;  // [batch, heads, seq]
+    Slice residual;    // [t, h], input plus attention
+    Slice norm2;       // [t, h]
+    Slice up;          // [t, up_width], before the activation function
+    Slice activated;   // [t, ffn]
+};
+
+Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
+    const LocalShape& shape = stage.shape;
+    const std::int64_t t = shape.tokens;
+    Arena& kept = stage.recompute == Recompute::full ? arenas.scratch : arenas.saved;
+    Arena& attention = stage.recompute == Recompute::none ? arenas.saved : arenas.scratch;
+    Activations at;
+    at.norm1 = kept.take(t * shape.hidden);
+    at.qkv = kept.take(t * shape.qkv_width);
+    at.context = attention.take(t * shape.attention_width);
+    at.statistics = attention.take(t * shape.heads);
+    at.residual = kept.take(t * shape.hidden);
+    at.norm2 = kept.take(t * shape.hidden);
+    at.up = kept.take(t * shape.up_width);
+    at.activated = kept.take(t * shape.ffn);
+    return at;
+}
+
+/// The linear layers of a transformer layer.
+struct Linears {
+    BiasedLinear qkv;
+    BiasedLinear projection;
+    BiasedLinear up;
+    BiasedLinear down;
+};
+
+Linears linears_of(const StageContext& stage) {
+    const LocalShape& shape = stage.shape;
+    const LayerParameters& weights = stage.parameters.layer;
+    const auto linear =
+        [&](std::int64_t in, std::int64_t out, const Slice& weight, const Slice& bias) {
+            return BiasedLinear{
+                .linear = {.tokens = shape.tokens, .in = in, .out = out, .weight = weight},
+                .bias = bias};
+        };
+    return {.qkv = linear(shape.hidden, shape.qkv_width, weights.qkv_weight, weights.qkv_bias),
+            .projection = linear(shape.attention_width,
+                                 shape.hidden,
+                                 weights.projection_weight,
+                                 weights.projection_bias),
+            .up = linear(shape.hidden, shape.up_width, weights.up_weight, weights.up_bias),
+            .down = linear(shape.ffn, shape.hidden, weights.down_weight, weights.down_bias)};
+}
+
+class LayerWriter {
+  public:
+    LayerWriter(const StageContext& stage,
+                const LayerEnds& ends,
+                BlockArenas& arenas,
+                std::string name,
+                Phase phase)
+        : stage_(stage),
+          shape_(stage.shape),
+          ends_(ends),
+          scratch_(arenas.scratch),
+          linears_(linears_of(stage)),
+          at_(place_activations(stage, arenas)),
+          block_(std::move(name), phase, stage) {}
+
+    void forward(const Slice& output) {
+        attention_forward();
+        mlp_forward(output);
+    }
+
+    void recompute() {
+        block_.set_phase(Phase::recompute);
+        if (stage_.recompute == Recompute::selective) {
+            core_attention();
+        } else {
+            forward(scratch_.take(shape_.tokens * shape_.hidden));
+        }
+        block_.set_phase(Phase::backward);
+    }
+
+    void backward() {
+        if (stage_.recompute == Recompute::full) {
+            recompute();
+        }
+        const Slice grad_residual = scratch_.take(shape_.tokens * shape_.hidden);
+        mlp_backward(grad_residual);
+        if (stage_.recompute == Recompute::selective) {
+            recompute();
+        }
+        attention_backward(grad_residual);
+    }
+
+    [[nodiscard]] Block take() { return block_.take(); }
+
+  private:
+    void attention_forward() {
+        const Slice projected = scratch_.take(shape_.tokens * shape_.hidden);
+        norm_forward(ends_.input, stage_.parameters.layer.norm1, at_.norm1);
+        block_.column_parallel_forward(linears_.qkv, at_.norm1, at_.qkv);
+        rotate(ElementwiseKind::rotary_forward, at_.qkv);
+        core_attention();
+        const After reduced =
+            block_.row_parallel_forward(linears_.projection, at_.context, projected);
+        add_residual(ends_.input, projected, at_.residual, reduced);
+    }
+
+    void mlp_forward(const Slice& output) {
+        const Slice down = scratch_.take(shape_.tokens * shape_.hidden);
+        norm_forward(at_.residual, stage_.parameters.layer.norm2, at_.norm2);
+        block_.column_parallel_forward(linears_.up, at_.norm2, at_.up);
+        block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
+                                                     : ElementwiseKind::gelu_forward,
+                           shape_.tokens,
+                           shape_.ffn,
+                           {at_.up},
+                           {at_.activated});
+        const After reduced = block_.row_parallel_forward(linears_.down, at_.activated, down);
+        add_residual(at_.residual, down, output, reduced);
+    }
+
+    void mlp_backward(const Slice& grad_residual) {
+        const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);
+        const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
+        const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
+        block_.row_parallel_backward(
+            linears_.down, at_.activated, ends_.grad_output, grad_activated);
+        block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_backward
+                                                     : ElementwiseKind::gelu_backward,
+                           shape_.tokens,
+                           shape_.ffn,
+                           {at_.up, grad_activated},
+                           {grad_up});
+        const After reduced =
+            block_.column_parallel_backward(linears_.up, at_.norm2, grad_up, grad_norm2);
+        norm_backward(at_.residual,
+                      grad_norm2,
+                      stage_.parameters.layer.norm2,
+                      ends_.grad_output,
+                      grad_residual,
+                      reduced);
+    }
+
+    void attention_backward(const Slice& grad_residual) {
+        const Slice grad_context = scratch_.take(shape_.tokens * shape_.attention_width);
+        const Slice grad_qkv = scratch_.take(shape_.tokens * shape_.qkv_width);
+        const Slice grad_norm1 = scratch_.take(shape_.tokens * shape_.hidden);
+        block_.row_parallel_backward(linears_.projection, at_.context, grad_residual, grad_context);
+        block_.compute(AttentionBackward{.batch = shape_.batch,
+                                         .seq = shape_.seq,
+                                         .heads = shape_.heads,
+                                         .kv_heads = shape_.kv_heads,
+                                         .head_size = shape_.head_size,
+                                         .qkv = at_.qkv,
+                                         .context = at_.context,
+                                         .statistics = at_.statistics,
+                                         .grad_context = grad_context,
+                                         .grad_qkv = grad_qkv});
+        rotate(ElementwiseKind::rotary_backward, grad_qkv);
+        const After reduced =
+            block_.column_parallel_backward(linears_.qkv, at_.norm1, grad_qkv, grad_norm1);
+        norm_backward(ends_.input,
+                      grad_norm1,
+                      stage_.parameters.layer.norm1,
+                      grad_residual,
+                      ends_.grad_input,
+                      reduced);
+    }
+
+    void core_attention() {
+        block_.compute(AttentionForward{.batch = shape_.batch,
+                                        .seq = shape_.seq,
+                                        .heads = shape_.heads,
+                                        .kv_heads = shape_.kv_heads,
+                                        .head_size = shape_.head_size,
+                                        .qkv = at_.qkv,
+                                        .context = at_.context,
+                                        .statistics = at_.statistics});
+    }
+
+    void norm_forward(const Slice& x, const Slice& weights, const Slice& y) {
+        block_.elementwise(
+            ElementwiseKind::norm_forward, shape_.tokens, shape_.hidden, {x, weights}, {y});
+    }
+
+    /// Gradient of y = x + f(norm(x)): `grad_norm` through the norm, plus `grad_y` beside it.
+    void norm_backward(const Slice& x,
+                       const Slice& grad_norm,
+                       const Slice& weights,
+                       const Slice& grad_y,
+                       const Slice& grad_x,
+                       const After& after) {
+        const Slice through_norm = scratch_.take(shape_.tokens * shape_.hidden);
+        block_.elementwise(ElementwiseKind::norm_backward,
+                           shape_.tokens,
+                           shape_.hidden,
+                           {x, grad_norm, weights},
+                           {through_norm, gradient_of(weights)},
+                           after);
+        add_residual(grad_y, through_norm, grad_x, {});
+    }
+
+    void add_residual(const Slice& x, const Slice& y, const Slice& sum, const After& after) {
+        block_.elementwise(
+            ElementwiseKind::residual_add, shape_.tokens, shape_.hidden, {x, y}, {sum}, after);
+    }
+
+    /// Turns the first columns of each row of `qkv`: queries and keys.
+    void rotate(ElementwiseKind kind, const Slice& qkv) {
+        if (stage_.positions == Positions::rotary) {
+            block_.elementwise(kind, shape_.tokens, shape_.rotary_width, {qkv}, {qkv});
+        }
+    }
+
+    const StageContext& stage_;
+    const LocalShape& shape_;
+    const LayerEnds& ends_;
+    Arena& scratch_;
+    Linears linears_;
+    Activations at_;
+    BlockWriter block_;
+};
+
+}  // namespace
+
+std::int64_t saved_per_layer(const StageContext& stage) {
+    BlockArenas arenas;
+    place_activations(stage, arenas);
+    return arenas.saved.end();
+}
+
+Block layer_forward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
+    LayerWriter writer(stage, ends, arenas, "layer_forward", Phase::forward);
+    writer.forward(ends.output);
+    return writer.take();
+}
+
+Block layer_backward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
+    LayerWriter writer(stage, ends, arenas, "layer_backward", Phase::backward);
+    writer.backward();
+    return writer.take();
+}
+
+}  // namespace traindyno

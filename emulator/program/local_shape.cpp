@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/local_shape.hpp"
+
+#include "emulator/program/build.hpp"
+
+namespace traindyno {
+
+LocalShape local_shape(const Model& model, const Layout& layout, const TrainingSetup& setup) {
+    const std::int64_t heads = model.heads / layout.tp;
+    const std::int64_t kv_heads = model.kv_heads / layout.tp;
+    const std::int64_t ffn = model.ffn / layout.tp;
+    return {.batch = setup.micro_batch,
+            .seq = model.seq,
+            .tokens = setup.micro_batch * model.seq,
+            .hidden = model.hidden,
+            .heads = heads,
+            .kv_heads = kv_heads,
+            .head_size = model.head_size,
+            .attention_width = heads * model.head_size,
+            .qkv_width = (heads + 2 * kv_heads) * model.head_size,
+            .rotary_width = (heads + kv_heads) * model.head_size,
+            .ffn = ffn,
+            .up_width = model.gated_mlp ? 2 * ffn : ffn,
+            .vocab = padded_vocab(model, layout) / layout.tp,
+            .layers = model.layers / layout.pp};
+}
+
+}  // namespace traindyno

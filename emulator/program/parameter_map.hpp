@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where each weight lies in a rank's flat parameter array, and its gradient in the same place.
+#pragma once
+
+#include <cstdint>
+
+#include "emulator/layout/layout.hpp"
+#include "emulator/model/model.hpp"
+#include "emulator/program/local_shape.hpp"
+#include "emulator/program/op.hpp"
+
+namespace traindyno {
+
+/// Weights of one layer, relative to the layer's base. Absent ones have no elements.
+struct LayerParameters {
+    Slice norm1;              ///< scale [h], then shift [h] of a layernorm
+    Slice qkv_weight;         ///< [qkv_width, h], cut by columns of the output
+    Slice qkv_bias;           ///< [qkv_width]
+    Slice projection_weight;  ///< [h, attention_width], cut by rows of the input
+    Slice projection_bias;    ///< [h]
+    Slice norm2;
+    Slice up_weight;    ///< [up_width, h]
+    Slice up_bias;      ///< [up_width]
+    Slice down_weight;  ///< [h, ffn]
+    Slice down_bias;    ///< [h]
+    std::int64_t elements = 0;
+};
+
+/// The flat array in the order in which backward completes gradients: output side first, then the
+/// layers from last to first, then the input side.
+struct ParameterMap {
+    LayerParameters layer;
+    std::int64_t layers = 0;           ///< of this stage
+    std::int64_t output_elements = 0;  ///< final norm and output table, at the front
+    Slice final_norm;                  ///< last stage
+    Slice output_table;                ///< last stage: [vocab, h]; `table` when tied on one stage
+    Slice table;                       ///< first stage: [vocab, h]
+    Slice positions;                   ///< first stage, learned positions: [seq, h]
+    std::int64_t elements = 0;
+
+    /// Base of the stage's `layer`-th layer, 0 first.
+    [[nodiscard]] std::int64_t layer_base(std::int64_t layer_of_stage) const {
+        return output_elements + (layers - 1 - layer_of_stage) * layer.elements;
+    }
+};
+
+[[nodiscard]] ParameterMap parameter_map(const Model& model,
+                                         const Layout& layout,
+                                         const LocalShape& shape,
+                                         Stage stage);
+
+/// The gradient of the parameters in `weights`.
+[[nodiscard]] constexpr Slice gradient_of(Slice weights) {
+    weights.space = Space::gradient;
+    return weights;
+}
+
+}  // namespace traindyno

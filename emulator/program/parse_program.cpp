@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/program/print.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// The words of one line, taken from left to right.
+class LineReader {
+  public:
+    LineReader(std::string_view line, std::size_t number) : number_(number) {
+        while (!line.empty()) {
+            const std::size_t begin = line.find_first_not_of(' ');
+            if (begin == std::string_view::npos) {
+                break;
+            }
+            line.remove_prefix(begin);
+            const std::size_t end = std::min(line.find(' '), line.size());
+            words_.push_back(line.substr(0, end));
+            line.remove_prefix(end);
+        }
+    }
+
+    [[nodiscard]] bool at_end() const { return next_ == words_.size(); }
+
+    [[nodiscard]] bool next_is(std::string_view word) const {
+        return !at_end() && words_[next_] == word;
+    }
+
+    std::string_view word() {
+        if (at_end()) {
+            fail("the line ends early");
+        }
+        return words_[next_++];
+    }
+
+    void expect(std::string_view wanted) {
+        if (!next_is(wanted)) {
+            fail(fmt::format("'{}' is missing{}", wanted, found()));
+        }
+        ++next_;
+    }
+
+    void expect_end() {
+        if (!at_end()) {
+            fail(fmt::format("the line should end{}", found()));
+        }
+    }
+
+    std::int64_t integer() { return to_integer(word()); }
+
+    /// An integer of 32 bits, as ids and tags are.
+    std::int32_t small_integer() {
+        const std::int64_t value = integer();
+        if (value < std::numeric_limits<std::int32_t>::min() ||
+            value > std::numeric_limits<std::int32_t>::max()) {
+            fail(fmt::format("{} does not fit into 32 bits", value));
+        }
+        return static_cast<std::int32_t>(value);
+    }
+
+    std::int64_t keyed(std::string_view key) {
+        expect(key);
+        return integer();
+    }
+
+    /// A position in a list.
+    std::int32_t position() {
+        const std::int32_t value = small_integer();
+        if (value < 0) {
+            fail(fmt::format("{} is not a position", value));
+        }
+        return value;
+    }
+
+    template <class AnyId>
+    AnyId id() {
+        return AnyId{position()};
+    }
+
+    template <class AnyId>
+    AnyId keyed_id(std::string_view key) {
+        expect(key);
+        return id<AnyId>();
+    }
+
+    /// The position that the line says it has.
+    void expect_position(std::size_t position) {
+        if (integer() != static_cast<std::int64_t>(position)) {
+            fail(fmt::format("the number should be {}", position));
+        }
+    }
+
+    template <class E>
+    E name() {
+        const std::string_view text = word();
+        const std::optional<E> value = parse_enum<E>(text);
+        if (!value) {
+            fail(fmt::format("'{}' is not one of {}", text, enum_choices<E>()));
+        }
+        return *value;
+    }
+
+    Slice slice() { return to_slice(word()); }
+
+    Slice keyed_slice(std::string_view key) {
+        expect(key);
+        return slice();
+    }
+
+    /// A slice with "^T" behind it where it is used transposed.
+    Slice matrix(Transpose& transpose) {
+        std::string_view text = word();
+        transpose = text.ends_with("^T") ? Transpose::yes : Transpose::no;
+        if (transpose == Transpose::yes) {
+            text.remove_suffix(2);
+        }
+        return to_slice(text);
+    }
+
+    [[noreturn]] void fail(const std::string& problem) const {
+        throw ConfigError(
+            {fmt::format("line {}: {} (step programs are strict) compare with what print writes",
+                         number_,
+                         problem)});
+    }
+
+  private:
+    [[nodiscard]] std::string found() const {
+        return at_end() ? " at the end" : fmt::format(" at '{}'", words_[next_]);
+    }
+
+    [[nodiscard]] std::int64_t to_integer(std::string_view text) const {
+        std::int64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc{} || end != text.data() + text.size()) {
+            fail(fmt::format("'{}' is not a whole number", text));
+        }
+        return value;
+    }
+
+    [[nodiscard]] Slice to_slice(std::string_view text) const {
+        const std::size_t open = text.find('[');
+        const std::size_t plus = text.find('+', open);
+        if (plus == std::string_view::npos || text.back() != ']') {
+            fail(fmt::format("'{}' is not a slice such as saved[0+64]", text));
+        }
+        const std::optional<Space> space = parse_enum<Space>(text.substr(0, open));
+        if (!space) {
+            fail(fmt::format("'{}' is not one of {}", text.substr(0, open), enum_choices<Space>()));
+        }
+        return {.space = *space,
+                .offset = to_integer(text.substr(open + 1, plus - open - 1)),
+                .elements = to_integer(text.substr(plus + 1, text.size() - plus - 2))};
+    }
+
+    std::size_t number_;
+    std::vector<std::string_view> words_;
+    std::size_t next_ = 0;
+};
+
+MatMul read_matmul(LineReader& line) {
+    MatMul op;
+    op.m = line.keyed("m");
+    op.n = line.keyed("n");
+    op.k = line.keyed("k");
+    op.c = line.slice();
+    op.accumulate = line.next_is("+=") ? Accumulate::yes : Accumulate::no;
+    line.expect(op.accumulate == Accumulate::yes ? "+=" : "=");
+    op.a = line.matrix(op.transpose_a);
+    line.expect("*");
+    op.b = line.matrix(op.transpose_b);
+    return op;
+}
+
+template <class Attention>
+Attention read_attention(LineReader& line) {
+    Attention op;
+    op.batch = line.keyed("batch");
+    op.seq = line.keyed("seq");
+    op.heads = line.keyed("heads");
+    op.kv_heads = line.keyed("kv_heads");
+    op.head_size = line.keyed("head_size");
+    op.qkv = line.keyed_slice("qkv");
+    op.context = line.keyed_slice("context");
+    op.statistics = line.keyed_slice("statistics");
+    if constexpr (std::is_same_v<Attention, AttentionBackward>) {
+        op.grad_context = line.keyed_slice("grad_context");
+        op.grad_qkv = line.keyed_slice("grad_qkv");
+    }
+    return op;
+}
+
+Elementwise read_elementwise(ElementwiseKind kind, LineReader& line) {
+    Elementwise op;
+    op.kind = kind;
+    op.rows = line.keyed("rows");
+    op.columns = line.keyed("columns");
+    while (!line.next_is("->")) {
+        op.reads.push_back(line.slice());
+    }
+    line.expect("->");
+    while (!line.at_end() && !line.next_is("after")) {
+        op.writes.push_back(line.slice());
+    }
+    return op;
+}
+
+AllReduce read_all_reduce(LineReader& line) {
+    AllReduce op;
+    op.group = line.keyed_id<GroupId>("group");
+    op.buffer = line.slice();
+    op.dtype = line.name<DType>();
+    op.reduction = line.name<Reduction>();
+    return op;
+}
+
+template <class Message>
+Message read_message(LineReader& line) {
+    Message op;
+    op.group = line.keyed_id<GroupId>("group");
+    op.peer = line.keyed_id<GroupRank>("peer");
+    line.expect("tag");
+    op.tag = line.small_integer();
+    op.buffer = line.slice();
+    op.dtype = line.name<DType>();
+    return op;
+}
+
+Op read_op(LineReader& line) {
+    const std::string_view name = line.word();
+    if (name == "matmul") {
+        return ComputeOp{read_matmul(line)};
+    }
+    if (name == "attention_forward") {
+        return ComputeOp{read_attention<AttentionForward>(line)};
+    }
+    if (name == "attention_backward") {
+        return ComputeOp{read_attention<AttentionBackward>(line)};
+    }
+    if (name == "optimizer_step") {
+        const std::int64_t offset = line.keyed("offset");
+        return ComputeOp{OptimizerStep{.offset = offset, .elements = line.keyed("elements")}};
+    }
+    if (name == "all_reduce") {
+        return CommOp{read_all_reduce(line)};
+    }
+    if (name == "send") {
+        return CommOp{read_message<Send>(line)};
+    }
+    if (name == "recv") {
+        return CommOp{read_message<Recv>(line)};
+    }
+    const std::optional<ElementwiseKind> kind = parse_enum<ElementwiseKind>(name);
+    if (!kind) {
+        line.fail(fmt::format("'{}' is not an operation", name));
+    }
+    return ComputeOp{read_elementwise(*kind, line)};
+}
+
+class ProgramReader {
+  public:
+    void read(LineReader& line) {
+        const std::string_view word = line.word();
+        if (word == "program") {
+            program_.rank = line.keyed_id<WorldRank>("rank");
+            program_.stage = line.keyed_id<Stage>("stage");
+            line.expect("precision");
+            program_.precision = line.name<DType>();
+        } else if (word == "extents") {
+            program_.extents.parameter = line.keyed("parameter");
+            program_.extents.saved = line.keyed("saved");
+            program_.extents.workspace = line.keyed("workspace");
+            program_.extents.scalar = line.keyed("scalar");
+        } else if (word == "group") {
+            read_group(line);
+        } else if (word == "block") {
+            line.expect_position(program_.blocks.size());
+            program_.blocks.push_back({.name = std::string(line.word()), .ops = {}});
+        } else if (word == "op") {
+            read_block_op(line);
+        } else if (word == "task") {
+            read_task(line);
+        } else {
+            line.fail(
+                fmt::format("'{}' is not one of program, extents, group, block, op or task", word));
+        }
+        line.expect_end();
+    }
+
+    [[nodiscard]] StepProgram take() { return std::move(program_); }
+
+  private:
+    void read_group(LineReader& line) {
+        line.expect_position(program_.groups.size());
+        Group group;
+        group.kind = line.name<GroupKind>();
+        while (!line.at_end()) {
+            group.members.push_back(line.id<WorldRank>());
+        }
+        program_.groups.push_back(std::move(group));
+    }
+
+    void read_block_op(LineReader& line) {
+        if (program_.blocks.empty()) {
+            line.fail("an op stands before the first block");
+        }
+        std::vector<BlockOp>& ops = program_.blocks.back().ops;
+        line.expect_position(ops.size());
+        BlockOp op;
+        op.lane = line.name<Lane>();
+        op.phase = line.name<Phase>();
+        op.op = read_op(line);
+        for (const std::int32_t earlier : read_after(line)) {
+            op.after.push_back(static_cast<std::uint32_t>(earlier));
+        }
+        ops.push_back(std::move(op));
+    }
+
+    void read_task(LineReader& line) {
+        line.expect_position(program_.tasks.size());
+        Task task;
+        task.block = line.keyed_id<BlockId>("block");
+        task.micro_batch = line.keyed_id<MicroBatch>("micro_batch");
+        task.layer = line.keyed_id<LayerIndex>("layer");
+        task.parameter_base = line.keyed("parameter");
+        task.saved_base = line.keyed("saved");
+        line.expect("tag");
+        task.tag_base = line.small_integer();
+        for (const std::int32_t earlier : read_after(line)) {
+            task.after.emplace_back(earlier);
+        }
+        program_.tasks.push_back(std::move(task));
+    }
+
+    static std::vector<std::int32_t> read_after(LineReader& line) {
+        std::vector<std::int32_t> after;
+        if (!line.at_end()) {
+            line.expect("after");
+            do {
+                after.push_back(line.position());
+            } while (!line.at_end());
+        }
+        return after;
+    }
+
+    StepProgram program_;
+};
+
+}  // namespace
+
+StepProgram parse_program(const std::string& text) {
+    ProgramReader reader;
+    Problems problems;
+    std::istringstream stream(text);
+    std::size_t number = 0;
+    for (std::string line; std::getline(stream, line);) {
+        ++number;
+        if (line.find_first_not_of(' ') == std::string::npos || line.front() == '#') {
+            continue;
+        }
+        problems.collect([&] {
+            LineReader words(line, number);
+            reader.read(words);
+        });
+    }
+    problems.throw_if_any();
+    return reader.take();
+}
+
+}  // namespace traindyno

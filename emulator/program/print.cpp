@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/print.hpp"
+
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "emulator/base/overloaded.hpp"
+
+namespace traindyno {
+
+namespace {
+
+using Out = std::back_insert_iterator<std::string>;
+
+std::string text_of(const Slice& slice) {
+    return fmt::format("{}[{}+{}]", to_string(slice.space), slice.offset, slice.elements);
+}
+
+std::string text_of(const std::vector<Slice>& slices) {
+    std::string text;
+    for (const Slice& slice : slices) {
+        text += ' ' + text_of(slice);
+    }
+    return text;
+}
+
+std::string_view transposed(Transpose transpose) {
+    return transpose == Transpose::yes ? "^T" : "";
+}
+
+std::string text_of(const MatMul& op) {
+    return fmt::format("matmul m {} n {} k {} {} {} {}{} * {}{}",
+                       op.m,
+                       op.n,
+                       op.k,
+                       text_of(op.c),
+                       op.accumulate == Accumulate::yes ? "+=" : "=",
+                       text_of(op.a),
+                       transposed(op.transpose_a),
+                       text_of(op.b),
+                       transposed(op.transpose_b));
+}
+
+template <class Attention>
+std::string attention_text(std::string_view name, const Attention& op) {
+    return fmt::format(
+        "{} batch {} seq {} heads {} kv_heads {} head_size {} qkv {} context {} statistics {}",
+        name,
+        op.batch,
+        op.seq,
+        op.heads,
+        op.kv_heads,
+        op.head_size,
+        text_of(op.qkv),
+        text_of(op.context),
+        text_of(op.statistics));
+}
+
+std::string text_of(const AttentionForward& op) {
+    return attention_text("attention_forward", op);
+}
+
+std::string text_of(const AttentionBackward& op) {
+    return fmt::format("{} grad_context {} grad_qkv {}",
+                       attention_text("attention_backward", op),
+                       text_of(op.grad_context),
+                       text_of(op.grad_qkv));
+}
+
+std::string text_of(const Elementwise& op) {
+    return fmt::format("{} rows {} columns {}{} ->{}",
+                       to_string(op.kind),
+                       op.rows,
+                       op.columns,
+                       text_of(op.reads),
+                       text_of(op.writes));
+}
+
+std::string text_of(const OptimizerStep& op) {
+    return fmt::format("optimizer_step offset {} elements {}", op.offset, op.elements);
+}
+
+std::string text_of(const AllReduce& op) {
+    return fmt::format("all_reduce group {} {} {} {}",
+                       op.group.value(),
+                       text_of(op.buffer),
+                       to_string(op.dtype),
+                       to_string(op.reduction));
+}
+
+template <class Message>
+std::string message_text(std::string_view name, const Message& op) {
+    return fmt::format("{} group {} peer {} tag {} {} {}",
+                       name,
+                       op.group.value(),
+                       op.peer.value(),
+                       op.tag,
+                       text_of(op.buffer),
+                       to_string(op.dtype));
+}
+
+std::string text_of(const Send& op) {
+    return message_text("send", op);
+}
+
+std::string text_of(const Recv& op) {
+    return message_text("recv", op);
+}
+
+template <class Positions>
+void print_after(Out out, const Positions& after) {
+    if (!after.empty()) {
+        fmt::format_to(out, " after");
+    }
+    for (const auto& earlier : after) {
+        if constexpr (std::is_integral_v<std::decay_t<decltype(earlier)>>) {
+            fmt::format_to(out, " {}", earlier);
+        } else {
+            fmt::format_to(out, " {}", earlier.value());
+        }
+    }
+    fmt::format_to(out, "\n");
+}
+
+void print_block(Out out, std::size_t index, const Block& block) {
+    fmt::format_to(out, "block {} {}\n", index, block.name);
+    for (std::size_t i = 0; i < block.ops.size(); ++i) {
+        const BlockOp& op = block.ops[i];
+        const std::string text = std::visit(
+            [](const auto& kind) {
+                return std::visit([](const auto& exact) { return text_of(exact); }, kind);
+            },
+            op.op);
+        fmt::format_to(out, "  op {} {} {} {}", i, to_string(op.lane), to_string(op.phase), text);
+        print_after(out, op.after);
+    }
+}
+
+void print_task(Out out, std::size_t index, const Task& task) {
+    fmt::format_to(out,
+                   "task {} block {} micro_batch {} layer {} parameter {} saved {} tag {}",
+                   index,
+                   task.block.value(),
+                   task.micro_batch.value(),
+                   task.layer.value(),
+                   task.parameter_base,
+                   task.saved_base,
+                   task.tag_base);
+    print_after(out, task.after);
+}
+
+}  // namespace
+
+std::string print(const StepProgram& program) {
+    std::string text;
+    const Out out(text);
+    fmt::format_to(out,
+                   "program rank {} stage {} precision {}\n"
+                   "extents parameter {} saved {} workspace {} scalar {}\n",
+                   program.rank.value(),
+                   program.stage.value(),
+                   to_string(program.precision),
+                   program.extents.parameter,
+                   program.extents.saved,
+                   program.extents.workspace,
+                   program.extents.scalar);
+    for (std::size_t i = 0; i < program.groups.size(); ++i) {
+        fmt::format_to(out, "group {} {}", i, to_string(program.groups[i].kind));
+        for (const WorldRank member : program.groups[i].members) {
+            fmt::format_to(out, " {}", member.value());
+        }
+        fmt::format_to(out, "\n");
+    }
+    for (std::size_t i = 0; i < program.blocks.size(); ++i) {
+        print_block(out, i, program.blocks[i]);
+    }
+    for (std::size_t i = 0; i < program.tasks.size(); ++i) {
+        print_task(out, i, program.tasks[i]);
+    }
+    return text;
+}
+
+}  // namespace traindyno

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/slice_use.hpp"
+
+#include "emulator/base/overloaded.hpp"
+
+namespace traindyno {
+
+namespace {
+
+class Uses {
+  public:
+    void operator()(const MatMul& op) {
+        read(op.a);
+        read(op.b);
+        if (op.accumulate == Accumulate::yes) {
+            read(op.c);
+        }
+        write(op.c);
+    }
+
+    void operator()(const AttentionForward& op) {
+        read(op.qkv);
+        write(op.context);
+        write(op.statistics);
+    }
+
+    void operator()(const AttentionBackward& op) {
+        for (const Slice& slice : {op.qkv, op.context, op.statistics, op.grad_context}) {
+            read(slice);
+        }
+        write(op.grad_qkv);
+    }
+
+    void operator()(const Elementwise& op) {
+        for (const Slice& slice : op.reads) {
+            read(slice);
+        }
+        for (const Slice& slice : op.writes) {
+            if (slice.space == Space::gradient && op.kind != ElementwiseKind::zero) {
+                read(slice);  // parameter gradients accumulate over micro-batches
+            }
+            write(slice);
+        }
+    }
+
+    void operator()(const OptimizerStep& op) {
+        read({.space = Space::gradient, .offset = op.offset, .elements = op.elements});
+        write({.space = Space::parameter, .offset = op.offset, .elements = op.elements});
+    }
+
+    void operator()(const AllReduce& op) {
+        read(op.buffer);
+        write(op.buffer);
+    }
+
+    void operator()(const Send& op) { read(op.buffer); }
+
+    void operator()(const Recv& op) { write(op.buffer); }
+
+    [[nodiscard]] std::vector<SliceUse> take() { return std::move(uses_); }
+
+  private:
+    void read(const Slice& slice) { uses_.push_back({.slice = slice, .access = Access::read}); }
+
+    void write(const Slice& slice) { uses_.push_back({.slice = slice, .access = Access::write}); }
+
+    std::vector<SliceUse> uses_;
+};
+
+}  // namespace
+
+std::vector<SliceUse> slices_of(const Op& op) {
+    Uses uses;
+    std::visit([&](const auto& kind) { std::visit(uses, kind); }, op);
+    return uses.take();
+}
+
+}  // namespace traindyno

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/verify.hpp"
+
+#include "emulator/base/overloaded.hpp"
+#include "emulator/program/verification.hpp"
+
+namespace traindyno {
+
+std::string place_of(const StepProgram& program, TaskId task, std::uint32_t op) {
+    const Task& at = program.tasks.at(task.index());
+    return fmt::format("rank {} task {} ({}, micro-batch {}, layer {}) op {}",
+                       program.rank.value(),
+                       task.value(),
+                       program.blocks.at(at.block.index()).name,
+                       at.micro_batch.value(),
+                       at.layer.value(),
+                       op);
+}
+
+std::string description_of(const Group& group) {
+    std::string members;
+    for (const WorldRank member : group.members) {
+        members += fmt::format("{}{}", members.empty() ? "" : ", ", member.value());
+    }
+    return fmt::format("{} group {{{}}}", to_string(group.kind), members);
+}
+
+std::string description_of(const StepProgram& program, const CommOp& op) {
+    const std::string group = description_of(program.groups.at(group_id(op).index()));
+    const std::int64_t bytes = payload(op).value();
+    return std::visit(Overloaded{[&](const AllReduce& reduce) {
+                                     return fmt::format("all_reduce of {} bytes {} {} in {}",
+                                                        bytes,
+                                                        to_string(reduce.dtype),
+                                                        to_string(reduce.reduction),
+                                                        group);
+                                 },
+                                 [&](const Send& send) {
+                                     return fmt::format("send of {} bytes {} to peer {} of {}",
+                                                        bytes,
+                                                        to_string(send.dtype),
+                                                        send.peer.value(),
+                                                        group);
+                                 },
+                                 [&](const Recv& recv) {
+                                     return fmt::format("recv of {} bytes {} from peer {} of {}",
+                                                        bytes,
+                                                        to_string(recv.dtype),
+                                                        recv.peer.value(),
+                                                        group);
+                                 }},
+                      op);
+}
+
+std::vector<std::string> verify(std::span<const StepProgram> programs) {
+    Findings findings;
+    const auto ranks = static_cast<std::int64_t>(programs.size());
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+        check_program(programs[static_cast<std::size_t>(rank)], WorldRank{rank}, ranks, findings);
+    }
+    if (!findings.empty()) {
+        return findings.take();
+    }
+    check_micro_batches(programs, findings);
+    const GroupIndex groups = check_groups(programs, findings);
+    if (!findings.empty()) {
+        return findings.take();
+    }
+    check_traffic(programs, groups, findings);
+    if (findings.empty()) {
+        check_execution(programs, groups, findings);
+    }
+    return findings.take();
+}
+
+}  // namespace traindyno

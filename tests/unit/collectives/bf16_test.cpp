@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectives/bf16.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "emulator/base/error.hpp"
+
+namespace traindyno {
+
+namespace {
+
+TEST(Bf16, holds_every_integer_up_to_256) {
+    for (int i = -256; i <= 256; ++i) {
+        EXPECT_EQ(to_float(to_bf16(static_cast<float>(i))), static_cast<float>(i));
+    }
+}
+
+TEST(Bf16, rounds_ties_to_the_even_mantissa) {
+    EXPECT_EQ(to_float(to_bf16(257.0F)), 256.0F);  // between 256 and 258
+    EXPECT_EQ(to_float(to_bf16(259.0F)), 260.0F);  // between 258 and 260
+    EXPECT_EQ(to_float(to_bf16(std::nextafter(257.0F, 300.0F))), 258.0F);
+    EXPECT_EQ(to_float(to_bf16(std::nextafter(259.0F, 0.0F))), 258.0F);
+    EXPECT_EQ(to_float(to_bf16(-257.0F)), -256.0F);
+}
+
+TEST(Bf16, keeps_infinities_and_nan) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(to_float(to_bf16(infinity)), infinity);
+    EXPECT_EQ(to_float(to_bf16(-infinity)), -infinity);
+    EXPECT_EQ(to_float(to_bf16(std::numeric_limits<float>::max())), infinity);
+    // Its payload is in the half that is cut off: rounding alone would make it infinite.
+    EXPECT_TRUE(std::isnan(to_float(to_bf16(std::bit_cast<float>(0x7f800001U)))));
+    EXPECT_TRUE(std::isnan(to_float(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
+}
+
+TEST(Bf16, sums_in_fp32_and_rounds_once) {
+    // 256 + 1.5 = 257.5, nearer to 258. Truncation would give 256.
+    const std::vector<Bf16> from{to_bf16(1.5F), to_bf16(1.0F), to_bf16(-3.0F)};
+    std::vector<Bf16> into{to_bf16(256.0F), to_bf16(256.0F), to_bf16(3.0F)};
+    add_bf16(from, into);
+    EXPECT_EQ(to_float(into[0]), 258.0F);
+    EXPECT_EQ(to_float(into[1]), 256.0F);
+    EXPECT_EQ(to_float(into[2]), 0.0F);
+}
+
+TEST(Bf16, takes_the_larger_value_not_the_larger_pattern) {
+    const std::vector<Bf16> from{to_bf16(-2.0F), to_bf16(-2.0F), to_bf16(5.0F)};
+    std::vector<Bf16> into{to_bf16(1.0F), to_bf16(-1.0F), to_bf16(4.0F)};
+    max_bf16(from, into);
+    EXPECT_EQ(to_float(into[0]), 1.0F);
+    EXPECT_EQ(to_float(into[1]), -1.0F);
+    EXPECT_EQ(to_float(into[2]), 5.0F);
+}
+
+TEST(Bf16, long_reductions_leave_no_element_out) {
+    for (const std::size_t length : {std::size_t{1}, std::size_t{31}, std::size_t{1000}}) {
+        const std::vector<Bf16> from(length, to_bf16(2.0F));
+        std::vector<Bf16> into(length, to_bf16(1.0F));
+        add_bf16(from, into);
+        EXPECT_EQ(into, std::vector<Bf16>(length, to_bf16(3.0F)));
+    }
+}
+
+TEST(Bf16, unequal_lengths_are_our_bug) {
+    const std::vector<Bf16> from(2);
+    std::vector<Bf16> into(3);
+    EXPECT_THROW(add_bf16(from, into), ContractError);
+    EXPECT_THROW(max_bf16(from, into), ContractError);
+}
+
+}  // namespace
+
+}  // namespace traindyno

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine profiles: shipped ones match their datasheets, broken ones are explained, times follow.
+#include "emulator/machine/profile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "emulator/base/error.hpp"
+#include "tests/unit/base/scratch_folder.hpp"
+
+namespace traindyno {
+namespace {
+
+constexpr const char* minimal = R"(device = "test device"
+source = "made up"
+ranks_per_node = 4
+memory = "16GB"
+memory_bandwidth = "100GB/s"
+memory_efficiency = 0.5
+launch_latency = "2us"
+[[gemm]]
+precision = "bf16"
+peak = "10TFLOP/s"
+efficiency = 0.5
+[[links]]
+name = "intra_node"
+ranks = 4
+bandwidth = "40GB/s"
+latency = "1us"
+[[links]]
+name = "inter_node"
+bandwidth = "80Gbps"
+)";
+
+MachineProfile test_machine() {
+    const ScratchFolder scratch;
+    return load_machine(scratch.write("test.toml", minimal));
+}
+
+std::string error_of(const std::string& text) {
+    const ScratchFolder scratch;
+    try {
+        (void)load_machine(scratch.write("bad.toml", text));
+    } catch (const ConfigError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+std::string with(const std::string& old, const std::string& replacement) {
+    std::string text = minimal;
+    text.replace(text.find(old), old.size(), replacement);
+    return text;
+}
+
+TEST(LoadMachine, reads_every_field) {
+    const MachineProfile expected{
+        .name = "test",
+        .device = "test device",
+        .source = "made up",
+        .ranks_per_node = 4,
+        .gemm = {{.precision = DType::bf16, .peak = FlopRate{10e12}, .efficiency = 0.5}},
+        .memory = Bytes{16'000'000'000},
+        .memory_bandwidth = Bandwidth{100e9},
+        .memory_efficiency = 0.5,
+        .launch_latency = SimTime{2'000'000},
+        .links = {{.name = "intra_node",
+                   .ranks = 4,
+                   .bandwidth = Bandwidth{40e9},
+                   .latency = SimTime{1'000'000}},
+                  {.name = "inter_node",
+                   .ranks = 0,
+                   .bandwidth = Bandwidth{10e9},
+                   .latency = SimTime{0}}}};
+    EXPECT_EQ(test_machine(), expected);
+}
+
+/// What datasheets and node descriptions say, in their units.
+struct Published {
+    double bf16_teraflops;
+    double memory_gb;
+    double memory_gb_per_s;
+    std::int64_t ranks_per_node;
+    double near_gb_per_s;  ///< per direction, inside the node or rack
+    double far_gb_per_s;
+
+    friend bool operator==(const Published&, const Published&) = default;
+};
+
+Published published(const MachineProfile& machine) {
+    return {.bf16_teraflops = gemm_rate(machine, DType::bf16).peak.value() / 1e12,
+            .memory_gb = machine.memory.as_double() / 1e9,
+            .memory_gb_per_s = machine.memory_bandwidth.value() / 1e9,
+            .ranks_per_node = machine.ranks_per_node,
+            .near_gb_per_s = machine.links.at(0).bandwidth.value() / 1e9,
+            .far_gb_per_s = machine.links.at(1).bandwidth.value() / 1e9};
+}
+
+TEST(LoadMachine, knows_the_published_machines) {
+    const std::map<std::string, Published> machines{{"dgx-2", {125, 32, 900, 16, 150, 6.25}},
+                                                    {"dgx-a100", {312, 80, 2039, 8, 300, 25}},
+                                                    {"dgx-h100", {989, 80, 3350, 8, 450, 50}},
+                                                    {"dgx-h200", {989, 141, 4800, 8, 450, 50}},
+                                                    {"dgx-b200", {2250, 180, 8000, 8, 900, 50}},
+                                                    {"gb200-nvl72", {2500, 186, 8000, 4, 900, 50}}};
+    EXPECT_EQ(machine_names().size(), machines.size());
+    for (const auto& [name, expected] : machines) {
+        EXPECT_EQ(published(load_machine(name)), expected) << name;
+    }
+}
+
+TEST(LoadMachine, gives_every_shipped_machine_a_rate_for_fp32) {
+    for (const std::string& name : machine_names()) {
+        EXPECT_EQ(gemm_rate(load_machine(name), DType::fp32).precision, DType::fp32) << name;
+    }
+}
+
+TEST(LoadMachine, refuses_bare_numbers) {
+    const std::string error = error_of(with("\"100GB/s\"", "\"100\""));
+    EXPECT_NE(error.find("bad.toml:5: memory_bandwidth: '100' has no unit"), std::string::npos)
+        << error;
+    EXPECT_NE(error_of(with("\"16GB\"", "16")).find(":4: memory: is a whole number"),
+              std::string::npos);
+}
+
+TEST(LoadMachine, refuses_what_no_machine_has) {
+    struct Case {
+        const char* old;
+        const char* replacement;
+        const char* message;
+    };
+
+    constexpr std::array cases{
+        Case{"efficiency = 0.5\n[[links]]",
+             "efficiency = 1.5\n[[links]]",
+             "efficiency: 1.5 is not a share"},
+        Case{"memory_efficiency = 0.5",
+             "memory_efficiency = 0",
+             "memory_efficiency: 0 is not a share"},
+        Case{"memory_efficiency = 0.5",
+             "memory_efficiency = nan",
+             "memory_efficiency: is not finite"},
+        Case{
+            "ranks_per_node = 4", "ranks_per_node = 0", "ranks_per_node: 0 ranks are out of range"},
+        Case{"ranks_per_node = 4", "ranks_per_node = -8", "ranks_per_node: -8 ranks"},
+        Case{"\"10TFLOP/s\"", "\"0TFLOP/s\"", "peak: is too small"},
+        Case{"\"10TFLOP/s\"", "\"10TFLOPS\"", "unknown unit 'TFLOPS'"},
+        Case{"\"100GB/s\"", "\"0GB/s\"", "memory_bandwidth: is too small"},
+        Case{"\"16GB\"", "\"0GB\"", "memory: is too small"},
+        Case{"\"16GB\"", "\"-16GB\"", "'-16GB' is negative"},
+        Case{"\"2us\"", "\"2min\"", "launch_latency: is longer than a second"},
+        Case{"\"bf16\"", "\"fp8\"", "precision: 'fp8' is not a choice"},
+        Case{"ranks = 4\nbandwidth", "ranks = 0\nbandwidth", "ranks: 0 reaches no farther"},
+        Case{"memory_bandwidth", "memory_bandwith", "did you mean 'memory_bandwidth'?"},
+        Case{"device = \"test device\"", "", "device: is missing"},
+        Case{"latency = \"1us\"", "latencies = \"1us\"", "latencies: unknown key"}};
+    for (const Case& item : cases) {
+        const std::string error = error_of(with(item.old, item.replacement));
+        EXPECT_NE(error.find(item.message), std::string::npos) << item.message << " in\n" << error;
+    }
+}
+
+TEST(LoadMachine, needs_a_rate_and_each_only_once) {
+    const std::string text = minimal;
+    const std::size_t begin = text.find("[[gemm]]");
+    const std::size_t end = text.find("[[links]]");
+    const std::string gemm = text.substr(begin, end - begin);
+    EXPECT_NE(error_of(text.substr(0, begin) + text.substr(end)).find("gemm: is missing"),
+              std::string::npos);
+    EXPECT_NE(
+        error_of("gemm = []\n" + text.substr(0, begin) + text.substr(end)).find("gemm: is empty"),
+        std::string::npos);
+    EXPECT_NE(error_of(text + gemm).find("precision: bf16 is listed twice"), std::string::npos);
+}
+
+TEST(LoadMachine, reports_every_mistake_at_once) {
+    const std::string error = error_of("colour = 'red'\nmemory = 1\n");
+    for (const char* part : {"colour: unknown key",
+                             "memory: is a whole number",
+                             "device: is missing",
+                             "source: is missing",
+                             "memory_bandwidth: is missing",
+                             "gemm: is missing"}) {
+        EXPECT_NE(error.find(part), std::string::npos) << error;
+    }
+    EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 5) << error;
+}
+
+TEST(LoadMachine, suggests_the_machine_that_was_meant) {
+    try {
+        (void)load_machine("dgx-a10");
+        FAIL() << "an unknown name was accepted";
+    } catch (const ConfigError& error) {
+        EXPECT_NE(std::string(error.what()).find("did you mean 'dgx-a100'?"), std::string::npos);
+    }
+}
+
+TEST(GemmRate, of_a_missing_precision_is_the_nearest_above) {
+    MachineProfile machine = test_machine();
+    EXPECT_EQ(gemm_rate(machine, DType::fp32).precision, DType::bf16);
+    machine.gemm.push_back({.precision = DType::fp32, .peak = FlopRate{5e12}});
+    EXPECT_EQ(gemm_rate(machine, DType::fp32).precision, DType::fp32);
+    EXPECT_EQ(gemm_rate(machine, DType::fp64).precision, DType::fp32);
+    machine.gemm.erase(machine.gemm.begin());
+    EXPECT_EQ(gemm_rate(machine, DType::bf16).precision, DType::fp32);
+    machine.gemm.clear();
+    EXPECT_THROW((void)gemm_rate(machine, DType::bf16), ContractError);
+}
+
+TEST(OpTime, of_a_large_product_follows_the_sustained_rate) {
+    const MatMul matmul{.m = 4096, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
+    const double seconds = 2 * 4096.0 * 4096 * 4096 / (10e12 * 0.5);
+    EXPECT_EQ(op_time(test_machine(), matmul, DType::bf16),
+              SimTime{2'000'000} + from_seconds(seconds));
+}
+
+TEST(OpTime, of_a_thin_product_follows_the_memory) {
+    const MatMul matmul{.m = 1, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
+    const double bytes = 2.0 * (4096 + 4096 * 4096 + 4096);
+    EXPECT_EQ(op_time(test_machine(), matmul, DType::bf16),
+              SimTime{2'000'000} + from_seconds(bytes / (100e9 * 0.5)));
+}
+
+TEST(OpTime, of_adam_is_launch_plus_traffic) {
+    EXPECT_EQ(op_time(test_machine(), OptimizerStep{.elements = 1'000'000}, DType::bf16),
+              SimTime{2'000'000} + from_seconds(30e6 / 50e9));
+}
+
+}  // namespace
+}  // namespace traindyno
