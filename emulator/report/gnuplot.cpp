@@ -170,8 +170,8 @@ std::string inline_svg(const std::string& svg, const std::string& name, const st
     replace_all(body, "'#gp", "'#" + name + "-gp");
     replace_all(body, R"(id="gnuplot_)", R"(id=")" + name + "-");
     // What follows the page's light and dark colours.
-    replace_all(body, R"(fill="black")", R"(fill="var(--ink)") ");
-        replace_all(body, "rgb(119, 119, 119)", "var(--axis)");
+    replace_all(body, R"(fill="black")", R"css(fill="var(--ink)")css");
+    replace_all(body, "rgb(119, 119, 119)", "var(--axis)");
     replace_all(body, "rgb(221, 221, 221)", "var(--rule)");
     replace_all(body, "rgb(255, 255, 255)", "var(--paper)");
     return fmt::format(
