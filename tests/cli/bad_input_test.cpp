@@ -217,8 +217,8 @@ TEST_P(BadInputTest, is_refused_once_with_the_right_code) {
     EXPECT_EQ(result.err.find("MPI_ABORT"), std::string::npos) << result.err;
 }
 
-INSTANTIATE_TEST_SUITE_P(table, BadInputTest, ::testing::ValuesIn(cases()), [](const auto& info) {
-    return info.param.name;
+INSTANTIATE_TEST_SUITE_P(table, BadInputTest, ::testing::ValuesIn(cases()), [](const auto& each) {
+    return each.param.name;
 });
 
 TEST(BadInputTable, has_at_least_forty_cases) {
