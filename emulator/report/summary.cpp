@@ -76,7 +76,7 @@ std::string remarks(const Study& study) {
     for (const Point& point : study.points) {
         if (point.verdict == Verdict::not_enough_samples) {
             text += fmt::format("not enough samples: {}, {} steps; give it more --max-seconds\n",
-                                point.ranks == 1 ? "1 rank" : grouped(point.ranks) + " ranks",
+                                ranks_title(point),
                                 point.steps);
         }
     }
