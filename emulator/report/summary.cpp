@@ -75,9 +75,11 @@ std::string remarks(const Study& study) {
     std::string text;
     for (const Point& point : study.points) {
         if (point.verdict == Verdict::not_enough_samples) {
-            text += fmt::format("not enough samples: {}, {} steps; give it more --max-seconds\n",
-                                ranks_title(point),
-                                point.steps);
+            text +=
+                fmt::format("not enough samples: {} rank{}, {} steps; give it more --max-seconds\n",
+                            point.ranks,
+                            point.ranks == 1 ? "" : "s",
+                            point.steps);
         }
     }
     for (const Straggler& straggler : study.stragglers) {
