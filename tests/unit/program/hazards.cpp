@@ -15,15 +15,15 @@ namespace traindyno {
 namespace {
 
 /// A slice where it lies for one task.
-struct Span1 {
+struct Region {
     Space space = Space::workspace;
     std::int64_t begin = 0;
     std::int64_t end = 0;
     Access access = Access::read;
 };
 
-std::vector<Span1> spans_of(const IssueOrder& order, OpIndex index) {
-    std::vector<Span1> spans;
+std::vector<Region> spans_of(const IssueOrder& order, OpIndex index) {
+    std::vector<Region> spans;
     for (const SliceUse& use : slices_of(order.block_op(index).op)) {
         const std::int64_t begin = order.task_of(index).base_of(use.slice.space) + use.slice.offset;
         spans.push_back({.space = use.slice.space,
@@ -34,13 +34,13 @@ std::vector<Span1> spans_of(const IssueOrder& order, OpIndex index) {
     return spans;
 }
 
-bool overlap(const Span1& a, const Span1& b) {
+bool overlap(const Region& a, const Region& b) {
     return a.space == b.space && a.begin < b.end && b.begin < a.end;
 }
 
-bool conflict(const std::vector<Span1>& a, const std::vector<Span1>& b) {
-    for (const Span1& x : a) {
-        for (const Span1& y : b) {
+bool conflict(const std::vector<Region>& a, const std::vector<Region>& b) {
+    for (const Region& x : a) {
+        for (const Region& y : b) {
             if (overlap(x, y) && (x.access == Access::write || y.access == Access::write)) {
                 return true;
             }
@@ -166,7 +166,7 @@ class LastWriters {
 std::vector<std::string> races_in(const StepProgram& program) {
     const IssueOrder order(program);
     const auto before = happens_before(order);
-    std::vector<std::vector<Span1>> spans;
+    std::vector<std::vector<Region>> spans;
     for (OpIndex index = 0; index < order.ops().size(); ++index) {
         spans.push_back(spans_of(order, index));
     }
@@ -190,8 +190,8 @@ std::vector<std::string> stale_reads_in(const StepProgram& program) {
     std::array<LastWriters, enum_count<Space>> spaces;
     std::vector<std::string> stale;
     for (OpIndex index = 0; index < order.ops().size(); ++index) {
-        const std::vector<Span1> spans = spans_of(order, index);
-        for (const Span1& span : spans) {
+        const std::vector<Region> spans = spans_of(order, index);
+        for (const Region& span : spans) {
             const bool activation = span.space == Space::saved || span.space == Space::workspace;
             if (span.access == Access::write || (!activation && span.space != Space::gradient)) {
                 continue;
@@ -210,7 +210,7 @@ std::vector<std::string> stale_reads_in(const StepProgram& program) {
                 }
             }
         }
-        for (const Span1& span : spans) {
+        for (const Region& span : spans) {
             if (span.access == Access::write) {
                 spaces.at(static_cast<std::size_t>(span.space)).write(span.begin, span.end, index);
             }
