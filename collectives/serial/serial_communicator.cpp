@@ -38,7 +38,10 @@ class SideOperation final : public Pending::Operation {
 
 template <class Side>
 Pending pending_on(const std::shared_ptr<Side>& side) {
-    return side->complete ? Pending{} : Pending{std::make_unique<SideOperation<Side>>(side)};
+    if (side->complete) {
+        return {};
+    }
+    return Pending{std::make_unique<SideOperation<Side>>(side)};
 }
 
 /// Takes the oldest operation that is still wanted, or null.

@@ -4,6 +4,7 @@
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/describe.hpp"
 #include "emulator/cli/request.hpp"
+#include "emulator/machine/profile.hpp"
 #include "emulator/model/catalog.hpp"
 
 namespace traindyno {
@@ -15,6 +16,9 @@ ExitCode describe_command(const Flags& flags, Problems& problems) {
                             .layout = arguments.layout,
                             .setup = workload.setup,
                             .tokens = arguments.tokens};
+    for (const std::string& name : machine_names()) {
+        request.machines.push_back(load_machine(name));
+    }
     if (workload.original) {
         request.proportions = proportions(*workload.original, workload.model);
     }

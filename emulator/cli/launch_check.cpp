@@ -83,6 +83,16 @@ std::vector<RankFacts> neighbours_of(const RankFacts& mine, const std::vector<Ra
     return neighbours;
 }
 
+/// The facts as they will be once every rank keeps to its share of the cores.
+std::vector<RankFacts> placed(const std::vector<RankFacts>& facts) {
+    std::vector<RankFacts> after = facts;
+    for (RankFacts& rank : after) {
+        const auto cores = cores_for(rank, neighbours_of(rank, facts));
+        rank.cores.assign(cores.begin(), cores.end());
+    }
+    return after;
+}
+
 std::string binding_text(const std::vector<RankFacts>& facts) {
     std::string text;
     for (std::size_t r = 0; r < std::min(facts.size(), listed_ranks); ++r) {
@@ -135,7 +145,7 @@ LaunchVerdict inspect_launch(Communicator& world,
                                                   .config_hash = config_hash(request, arguments)});
     const std::vector<RankFacts> facts = gather_facts(world, mine);
     const Findings findings =
-        judge(facts,
+        judge(placed(facts),
               {.compute = request.device == DeviceKind::timed ? Compute::timed : Compute::real,
                .oversubscription = request.allow_oversubscribe ? Oversubscription::allowed
                                                                : Oversubscription::refused});

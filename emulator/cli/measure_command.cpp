@@ -35,13 +35,14 @@ Study header(const MeasureRequest& request,
     study.version = version();
     study.commands = {command_line};
     study.created = utc_now();
-    study.environment = {.hosts = gather_hosts(world, this_host()),
-                         .mpi = MpiSession::version(),
-                         .compute_library = request.device == DeviceKind::cpu ? cpu_compute_library() : "",
-                         .binding = launch.binding,
-                         .clock = launch.clock,
-                         .clock_error_seconds = launch.clock_error_seconds,
-                         .env = steering_variables()};
+    study.environment = {
+        .hosts = gather_hosts(world, this_host()),
+        .mpi = MpiSession::version(),
+        .compute_library = request.device == DeviceKind::cpu ? cpu_compute_library() : "",
+        .binding = launch.binding,
+        .clock = launch.clock,
+        .clock_error_seconds = launch.clock_error_seconds,
+        .env = steering_variables()};
     study.model = request.workload.model;
     study.parameters = static_cast<double>(parameters(study.model));
     study.flops_per_token = model_flops_per_token(study.model, CausalAttention::full).value();

@@ -246,6 +246,12 @@ void read_machine(const FlagReader& read, MeasureRequest& request, Problems& pro
                         "profile) choose {}",
                         fmt::join(machine_names(), ", ")));
     }
+    if (request.device == DeviceKind::cpu && read.given("machine")) {
+        problems.add(
+            fmt::format("{}: does not go with --device cpu (its compute is real, not timed by a "
+                        "profile) drop it, or use --device timed",
+                        read.origin("machine")));
+    }
     request.threads = read.count("threads");
 }
 

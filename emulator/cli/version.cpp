@@ -8,10 +8,13 @@
 
 namespace traindyno {
 
-std::string version() { return TRAINDYNO_VERSION; }
+std::string version() {
+    return TRAINDYNO_VERSION;
+}
 
 std::string version_text() {
-    return fmt::format("traindyno {}\n{}\n{}", version(), MpiSession::version(), cpu_compute_library());
+    return fmt::format(
+        "traindyno {}\n{}\n{}", version(), MpiSession::version(), cpu_compute_library());
 }
 
 }  // namespace traindyno

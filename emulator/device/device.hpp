@@ -20,7 +20,7 @@ struct Interval {
     friend bool operator==(const Interval&, const Interval&) = default;
 };
 
-/// Monotonic time of this host since boot; shared by all processes of one boot.
+/// Monotonic time of this host, shared by all processes of one boot.
 [[nodiscard]] SimTime now();
 
 /// Number of a submitted operation, counted from 0 since `prepare`.

@@ -19,7 +19,7 @@ namespace {
 /// Bounds of the sleep between two looks at communication that runs beside compute. The first look
 /// comes early, so that short messages do not wait; later ones leave the core to compute.
 constexpr SimTime shortest_poll = std::chrono::microseconds{50};
-constexpr SimTime longest_poll = std::chrono::microseconds{400};
+constexpr SimTime longest_poll = std::chrono::microseconds{200};
 constexpr SimTime sleep_poll = std::chrono::microseconds{20};
 
 /// Operations queued on the device ahead of completion; well below the intervals a device

@@ -14,7 +14,8 @@ namespace {
 /// Collects the ranks of a group, `at` being changed by the caller between additions.
 class GroupBuilder {
   public:
-    GroupBuilder(const Layout& layout, GroupKind kind) : layout_(layout), group_{.kind = kind, .members = {}} {}
+    GroupBuilder(const Layout& layout, GroupKind kind)
+        : layout_(layout), group_{.kind = kind, .members = {}} {}
 
     void add(const Coordinates& at) { group_.members.push_back(rank_at(layout_, at)); }
 

@@ -39,7 +39,8 @@ struct TrainingSetup {
     DType precision = DType::fp32;  ///< weights and activations; gradients and Adam state are fp32
     Recompute recompute = Recompute::none;
     Schedule schedule = Schedule::one_f_one_b;
-    Bytes bucket = Bytes{25 * 1024 * 1024};  ///< gradient bucket (PyTorch DDP's default, 25 MiB)
+    Bytes bucket =
+        Bytes{std::int64_t{25} * 1024 * 1024};  ///< gradient bucket (PyTorch DDP's default, 25 MiB)
     Overlap overlap_gradients =
         Overlap::on;                    ///< reduce a bucket as soon as its last gradient is ready
     Overlap overlap_p2p = Overlap::on;  ///< post pipeline sends and receives beside compute

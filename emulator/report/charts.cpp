@@ -45,8 +45,8 @@ std::string script_head(const std::string& name, std::size_t height = 340) {
 std::string rank_axis(const Study& study) {
     std::string tics;
     for (const Point& point : study.points) {
-        tics +=
-            fmt::format("{}\"{}\" {}", tics.empty() ? "" : ", ", grouped(point.ranks), point.ranks);
+        tics += fmt::format(
+            R"({}"{}" {})", tics.empty() ? "" : ", ", grouped(point.ranks), point.ranks);
     }
     const auto first = static_cast<double>(study.points.front().ranks);
     const auto last = static_cast<double>(study.points.back().ranks);
@@ -88,11 +88,11 @@ Chart throughput(const Study& study) {
                                       1.04 * static_cast<double>(study.points.back().ranks));
     chart.script += fmt::format(
         "set ylabel \"{4}tokens per second\"\nunit = {5}\n"
-        "plot \"throughput.csv\" skip 1 using 1:($5/unit) with lines dashtype 2 linewidth 1.5 "
+        R"(plot "throughput.csv" skip 1 using 1:($5/unit) with lines dashtype 2 linewidth 1.5 )"
         "linecolor rgb \"{1}\" title \"linear\", \\\n"
-        "  \"\" skip 1 using 1:($3/unit):($4/unit) with filledcurves fillcolor rgb \"#c0{2}\" "
+        R"(  "" skip 1 using 1:($3/unit):($4/unit) with filledcurves fillcolor rgb "#c0{2}" )"
         "notitle, \\\n"
-        "  \"\" skip 1 using 1:($2/unit) with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
+        R"(  "" skip 1 using 1:($2/unit) with linespoints pointtype 7 pointsize 0.7 linewidth 2 )"
         "linecolor rgb \"{0}\" title \"{3}\"\n",
         measured_colour,
         ideal_colour,
@@ -123,11 +123,11 @@ Chart efficiency(const Study& study) {
     chart.script += fmt::format(
         "set ylabel \"% of linear\"\nset yrange [0:{0}]\n"
         "plot 100 with lines dashtype 2 linewidth 1.5 linecolor rgb \"{2}\" title \"linear\", \\\n"
-        "  \"efficiency.csv\" skip 1 using 1:3:4 with filledcurves fillcolor rgb \"#c0{3}\" "
+        R"(  "efficiency.csv" skip 1 using 1:3:4 with filledcurves fillcolor rgb "#c0{3}" )"
         "notitle, \\\n"
-        "  \"\" skip 1 using 1:3:(0):($4-$3) with vectors nohead linewidth 1.5 "
+        R"(  "" skip 1 using 1:3:(0):($4-$3) with vectors nohead linewidth 1.5 )"
         "linecolor rgb \"{1}\" notitle, \\\n"
-        "  \"\" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
+        R"(  "" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 )"
         "linecolor rgb \"{1}\" title \"{4}\", \\\n"
         "  \"\" skip 1 using 1:2:5 with labels offset 0,-1.2 notitle\n",
         std::ceil(most / 20) * 20 + 10,
@@ -172,7 +172,7 @@ Chart stacked(Chart chart,
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         const CategoryLook look = look_of(drawn[i]);
         chart.script +=
-            fmt::format("{}\"{}\" skip 1 using {}:xtic(1) linecolor rgb \"{}\" title \"{}\"",
+            fmt::format(R"({}"{}" skip 1 using {}:xtic(1) linecolor rgb "{}" title "{}")",
                         i == 0 ? "" : ", \\\n  ",
                         i == 0 ? chart.name + ".csv" : "",
                         i + 2,
@@ -253,7 +253,7 @@ Chart step_times(const Study& study) {
     std::string tics;
     for (std::size_t p = 0; p < study.points.size(); ++p) {
         const Point& point = study.points[p];
-        tics += fmt::format("{}\"{}\" {}", p == 0 ? "" : ", ", grouped(point.ranks), p);
+        tics += fmt::format(R"({}"{}" {})", p == 0 ? "" : ", ", grouped(point.ranks), p);
         const std::vector<double>& samples = point.step_seconds.samples;
         const std::size_t stride = samples.size() / drawn_samples + 1;
         for (std::size_t i = 0; i < samples.size(); i += stride) {
@@ -270,7 +270,7 @@ Chart step_times(const Study& study) {
         "set xlabel \"ranks\"\nset ylabel \"% from the median\"\nset xtics ({})\n"
         "set xrange [-0.6:{}]\nunset key\n"
         "plot 0 with lines linewidth 1.5 linecolor rgb \"{}\", \\\n"
-        "  \"step_times.csv\" skip 1 using ($1 + 0.5 * $2):3 with points pointtype 7 pointsize "
+        R"(  "step_times.csv" skip 1 using ($1 + 0.5 * $2):3 with points pointtype 7 pointsize )"
         "0.45 "
         "linecolor rgb \"#80{}\"\n",
         tics,
@@ -294,17 +294,20 @@ Chart time_to_train(const Study& study) {
                                  point.time_to_train.seconds / unit,
                                  point.time_to_train.ideal_seconds / unit);
     }
+    const double most = study.points.front().time_to_train.seconds;
+    const double least = study.points.back().time_to_train.ideal_seconds;
     chart.script += rank_axis(study);
     chart.script += fmt::format(
-        "set ylabel \"{0}\"\nset logscale y 10\n"
-        "plot \"time_to_train.csv\" skip 1 using 1:3 with lines dashtype 2 linewidth 1.5 "
+        "set ylabel \"{0}\"\n{4}\n"
+        R"(plot "time_to_train.csv" skip 1 using 1:3 with lines dashtype 2 linewidth 1.5 )"
         "linecolor rgb \"{2}\" title \"linear\", \\\n"
-        "  \"\" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 "
+        R"(  "" skip 1 using 1:2 with linespoints pointtype 7 pointsize 0.7 linewidth 2 )"
         "linecolor rgb \"{1}\" title \"{3}\"\n",
         in_years ? "years" : "days",
         measured_colour,
         ideal_colour,
-        to_string(study.provenance));
+        to_string(study.provenance),
+        most > 30 * least ? "set logscale y 10" : "set yrange [0:*]");
     return chart;
 }
 

@@ -42,6 +42,8 @@ class SpawnActions {
 
     SpawnActions(const SpawnActions&) = delete;
     SpawnActions& operator=(const SpawnActions&) = delete;
+    SpawnActions(SpawnActions&&) = delete;
+    SpawnActions& operator=(SpawnActions&&) = delete;
 
     ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
 
@@ -113,7 +115,7 @@ void remove_empty_groups(std::string& text) {
 }
 
 std::string view_box(const std::string& svg) {
-    constexpr std::string_view key = "viewBox=\"";
+    constexpr std::string_view key = R"(viewBox=")";
     const std::size_t start = svg.find(key);
     TD_EXPECT(start != std::string::npos);
     const std::size_t value = start + key.size();
@@ -166,14 +168,14 @@ std::string inline_svg(const std::string& svg, const std::string& name, const st
     replace_all(body, "xlink:href", "href");
     replace_all(body, "id='gp", "id='" + name + "-gp");
     replace_all(body, "'#gp", "'#" + name + "-gp");
-    replace_all(body, "id=\"gnuplot_", "id=\"" + name + "-");
+    replace_all(body, R"(id="gnuplot_)", R"(id=")" + name + "-");
     // What follows the page's light and dark colours.
-    replace_all(body, "fill=\"black\"", "fill=\"var(--ink)\"");
+    replace_all(body, R"(fill="black")", R"css(fill="var(--ink)")css");
     replace_all(body, "rgb(119, 119, 119)", "var(--axis)");
     replace_all(body, "rgb(221, 221, 221)", "var(--rule)");
     replace_all(body, "rgb(255, 255, 255)", "var(--paper)");
     return fmt::format(
-        "<svg viewBox=\"{}\" role=\"img\" aria-label=\"{}\">{}", view_box(svg), title, body);
+        R"(<svg viewBox="{}" role="img" aria-label="{}">{})", view_box(svg), title, body);
 }
 
 }  // namespace traindyno

@@ -15,26 +15,26 @@ namespace {
 std::string stamps_html(const std::vector<std::string>& stamps) {
     std::string html;
     for (const std::string& stamp : stamps) {
-        html += fmt::format("<span class=\"stamp\">{}</span> ", escape_html(stamp));
+        html += fmt::format(R"(<span class="stamp">{}</span> )", escape_html(stamp));
     }
     return html.empty() ? "" : fmt::format("<p class=\"stamps\">{}</p>\n", html);
 }
 
 std::string_view css_class(const Column& column) {
-    return column.align == Align::left ? " class=\"l\"" : "";
+    return column.align == Align::left ? R"( class="l")" : "";
 }
 
 std::string cell_html(const Cell& cell, const Column& column, std::string_view tag) {
     std::string content = escape_html(cell.text);
     if (!cell.colour.empty()) {
         content =
-            fmt::format("<i class=\"chip\" style=\"background:{}\"></i>{}", cell.colour, content);
+            fmt::format(R"(<i class="chip" style="background:{}"></i>{})", cell.colour, content);
     }
     if (cell.alarm) {
-        content = fmt::format("<strong class=\"alarm\">{}</strong>", content);
+        content = fmt::format(R"(<strong class="alarm">{}</strong>)", content);
     }
     if (cell.bar >= 0.005) {
-        content += fmt::format("<i class=\"bar\" style=\"width:{:.1f}%;background:{}\"></i>",
+        content += fmt::format(R"(<i class="bar" style="width:{:.1f}%;background:{}"></i>)",
                                100 * cell.bar,
                                cell.bar_colour);
     }
@@ -44,11 +44,11 @@ std::string cell_html(const Cell& cell, const Column& column, std::string_view t
 std::string table_html(const Table& table) {
     std::string html = fmt::format(
         "<div class=\"scroll\" tabindex=\"0\"><table{}>\n<caption>{}</caption>\n<thead><tr>",
-        table.last_row == LastRow::sum ? " class=\"sum\"" : "",
+        table.last_row == LastRow::sum ? R"( class="sum")" : "",
         escape_html(table.caption));
     for (const Column& column : table.columns) {
         html += fmt::format(
-            "<th scope=\"col\"{}>{}</th>", css_class(column), escape_html(column.title));
+            R"(<th scope="col"{}>{}</th>)", css_class(column), escape_html(column.title));
     }
     html += "</tr></thead>\n<tbody>\n";
     for (const auto& row : table.rows) {
@@ -121,7 +121,7 @@ std::string header_html(const Document& document) {
     }
     html += "<nav>";
     for (const Section& section : document.sections) {
-        html += fmt::format("<a href=\"#{}\">{}</a> ", section.id, escape_html(section.title));
+        html += fmt::format(R"(<a href="#{}">{}</a> )", section.id, escape_html(section.title));
     }
     return html + "</nav>\n</header>\n";
 }

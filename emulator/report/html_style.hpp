@@ -79,7 +79,8 @@ pre { overflow-x: auto; margin: 0 0 1.5rem; padding: .75rem 1rem; border: 1px so
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem; }
   .scroll { overflow: visible; background: none; }
   table { font-size: 7.5pt; }
-  th, td { padding-right: .6rem; white-space: normal; }
+  th, td { padding-right: .5rem; }
+  td.l { white-space: normal; }
   caption { white-space: normal; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   th:first-child, td:first-child { position: static; }

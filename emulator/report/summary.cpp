@@ -75,10 +75,9 @@ std::string remarks(const Study& study) {
     std::string text;
     for (const Point& point : study.points) {
         if (point.verdict == Verdict::not_enough_samples) {
-            text +=
-                fmt::format("not enough samples: {} ranks, {} steps; give it more --max-seconds\n",
-                            point.ranks,
-                            point.steps);
+            text += fmt::format("not enough samples: {}, {} steps; give it more --max-seconds\n",
+                                ranks_title(point),
+                                point.steps);
         }
     }
     for (const Straggler& straggler : study.stragglers) {

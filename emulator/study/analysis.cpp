@@ -82,6 +82,7 @@ std::vector<std::vector<std::size_t>> peers_by_stage(const Point& point) {
         stages[point.ranks_detail[i].rank / per_stage].push_back(i);
     }
     std::vector<std::vector<std::size_t>> peers;
+    peers.reserve(stages.size());
     for (auto& [stage, members] : stages) {
         peers.push_back(std::move(members));
     }

@@ -10,6 +10,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/engine/watchdog.hpp"
 #include "emulator/program/build.hpp"
+#include "emulator/program/verify.hpp"
 #include "emulator/study/point_sampler.hpp"
 #include "emulator/study/point_summary.hpp"
 
@@ -59,6 +60,27 @@ void in_agreement(Communicator& ranks, Action&& action) {
     }
 }
 
+/// Sets of programs up to this size are verified before they run; larger ones repeat the same
+/// stages in more replicas, at a cost that grows with them.
+constexpr std::int64_t largest_verified = 64;
+
+void verify_programs(const PointPlan& plan) {
+    if (plan.layout.ranks() > largest_verified) {
+        return;
+    }
+    std::vector<StepProgram> programs;
+    for (std::int64_t rank = 0; rank < plan.layout.ranks(); ++rank) {
+        programs.push_back(build_step(plan.model, plan.layout, plan.setup, WorldRank{rank}));
+    }
+    const std::vector<std::string> problems = verify(programs);
+    if (!problems.empty()) {
+        throw Error(
+            ExitCode::internal,
+            fmt::format("the step programs do not fit together (a bug) please report this:\n{}",
+                        fmt::join(problems, "\n")));
+    }
+}
+
 std::int64_t resident_bytes() {
     std::ifstream statm("/proc/self/statm");
     std::int64_t size = 0;
@@ -75,6 +97,9 @@ std::optional<Point> measure_point(Communicator& ranks,
     const PointPlan& plan = context.plan;
     const StepProgram program =
         build_step(plan.model, plan.layout, plan.setup, WorldRank{ranks.rank().value()});
+    if (program.rank == WorldRank{0}) {
+        verify_programs(plan);
+    }
     GroupCommunicators groups = make_groups(program, plan.layout, ranks);
     in_agreement(ranks, [&] { device.prepare(program); });
     const IssueOrder order(program);

@@ -93,7 +93,7 @@ void flag_difference(Study& into,
                      const std::string& older) {
     if (newer != older) {
         add_once(into.flags_raised,
-                 fmt::format("merged jobs differ in {}: \"{}\" and \"{}\"", what, newer, older));
+                 fmt::format(R"(merged jobs differ in {}: "{}" and "{}")", what, newer, older));
     }
 }
 
@@ -120,7 +120,7 @@ void merge_environment(Study& into, const Study& older) {
             into, name, value, other == older.environment.env.end() ? "not set" : other->second);
     }
     for (const auto& [name, value] : older.environment.env) {
-        if (environment.env.count(name) == 0) {
+        if (!environment.env.contains(name)) {
             flag_difference(into, name, "not set", value);
         }
     }

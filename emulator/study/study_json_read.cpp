@@ -174,7 +174,7 @@ class Reader {
         }
         for (const auto& [name, bytes] : json.items()) {
             items.push_back({.name = name, .bytes = Bytes{}});
-            decode(bytes, path + "." + name, items.back().bytes);
+            decode(bytes, fmt::format("{}.{}", path, name), items.back().bytes);
         }
     }
 
@@ -186,7 +186,7 @@ class Reader {
             return;
         }
         for (const auto& [key, value] : json.items()) {
-            decode(value, path + "." + key, map[key]);
+            decode(value, fmt::format("{}.{}", path, key), map[key]);
         }
     }
 
@@ -243,7 +243,7 @@ void expect_schema(const Json& json, std::string_view expected, Reading& reading
     const auto found = json.find("schema");
     if (found == json.end() || !found->is_string() || found->get<std::string>() != expected) {
         throw ConfigError({fmt::format(
-            "{}: schema: expected \"{}\" (this is another kind of file, or another version's) "
+            R"({}: schema: expected "{}" (this is another kind of file, or another version's) )"
             "read it with the traindyno that wrote it",
             reading.file,
             expected)});

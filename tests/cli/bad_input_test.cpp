@@ -132,6 +132,9 @@ std::vector<BadInput> cases() {
         {"unknown_scaling", "scale " + tiny + "--scaling both", {"--scaling", "weak"}},
         {"unknown_device", "scale " + tiny + "--device gpu", {"--device", "timed"}},
         {"timed_without_machine", "scale " + tiny + "--device timed", {"--machine", "dgx-a100"}},
+        {"machine_without_timed",
+         "scale " + tiny + "--device cpu --machine dgx-a100",
+         {"--machine", "--device timed"}},
         {"unknown_machine",
          "scale " + tiny + "--device timed --machine dgx-a1000",
          {"dgx-a1000", "dgx-a100"}},
@@ -217,8 +220,8 @@ TEST_P(BadInputTest, is_refused_once_with_the_right_code) {
     EXPECT_EQ(result.err.find("MPI_ABORT"), std::string::npos) << result.err;
 }
 
-INSTANTIATE_TEST_SUITE_P(table, BadInputTest, ::testing::ValuesIn(cases()), [](const auto& info) {
-    return info.param.name;
+INSTANTIATE_TEST_SUITE_P(table, BadInputTest, ::testing::ValuesIn(cases()), [](const auto& each) {
+    return each.param.name;
 });
 
 TEST(BadInputTable, has_at_least_forty_cases) {

@@ -58,7 +58,7 @@ TEST(ParseBytes, refuses_what_is_no_size) {
                              "9TiB5",
                              "1,5GB",
                              "0x10B"}) {
-        EXPECT_THROW((void)parse_bytes(text), ConfigError) << text;
+        EXPECT_NE(error_of([&] { (void)parse_bytes(text); }), "") << text;
     }
 }
 

@@ -39,7 +39,7 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 TEST(Summary, columns_are_aligned_and_the_headline_is_first) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     std::istringstream lines(summary_text(study));
     std::string line;
     std::getline(lines, line);
@@ -61,10 +61,10 @@ TEST(Summary, a_text_table_pads_by_characters_and_not_by_bytes) {
 }
 
 TEST(Summary, doubts_follow_the_table) {
-    const std::string text = summary_text(testing::strong_study());
+    const std::string text = summary_text(test::strong_study());
     EXPECT_TRUE(contains(text, "not enough samples: 64 ranks, 48 steps"));
     EXPECT_TRUE(contains(text, "flagged: oversubscribed: 64 ranks on 8 cores"));
-    EXPECT_TRUE(contains(summary_text(testing::weak_study()), "straggler: rank 5 of 8 on node-b"));
+    EXPECT_TRUE(contains(summary_text(test::weak_study()), "straggler: rank 5 of 8 on node-b"));
 }
 
 std::string page_of(const Study& study) {
@@ -72,7 +72,7 @@ std::string page_of(const Study& study) {
 }
 
 TEST(Html, holds_the_headline_and_every_category_with_its_colour) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     for (Point& point : study.points) {
         for (double& seconds : point.budget.seconds) {
             seconds += 0.1;
@@ -90,7 +90,7 @@ TEST(Html, holds_the_headline_and_every_category_with_its_colour) {
 }
 
 TEST(Html, loss_columns_end_in_one_minus_efficiency) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     const std::string html = page_of(study);
     const std::size_t row = html.find("Sum = 1 − E");
     ASSERT_NE(row, std::string::npos);
@@ -101,7 +101,7 @@ TEST(Html, loss_columns_end_in_one_minus_efficiency) {
 }
 
 TEST(Html, text_from_outside_cannot_become_markup) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     study.environment.env["OMPI_X"] = "<script>alert('x')</script>";
     study.environment.hosts[0].name = "a\"><img src=x>";
     study.points.back().ranks_detail[0].host = "<b>host</b>";
@@ -116,15 +116,15 @@ TEST(Html, text_from_outside_cannot_become_markup) {
 }
 
 TEST(Html, flags_are_stamped_on_every_section) {
-    const Study study = testing::strong_study();
+    const Study study = test::strong_study();
     const Document document = compose(study, {});
     const std::string stamp = "<span class=\"stamp\">" + study.flags_raised[0] + "</span>";
     EXPECT_EQ(count(to_html(document, {}), stamp), document.sections.size() + 1);
-    EXPECT_EQ(count(page_of(testing::weak_study()), "class=\"stamp\""), 0U);
+    EXPECT_EQ(count(page_of(test::weak_study()), "class=\"stamp\""), 0U);
 }
 
 TEST(Html, reads_on_phones_in_print_and_in_the_dark) {
-    const std::string html = page_of(testing::weak_study());
+    const std::string html = page_of(test::weak_study());
     EXPECT_TRUE(contains(html, "name=\"viewport\""));
     EXPECT_TRUE(contains(html, "@media print"));
     EXPECT_TRUE(contains(html, "prefers-color-scheme: dark"));
@@ -132,7 +132,7 @@ TEST(Html, reads_on_phones_in_print_and_in_the_dark) {
 }
 
 TEST(Html, studies_of_one_point_no_budget_or_no_points_are_reported_too) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     study.points.resize(1);
     complete(study);
     EXPECT_TRUE(contains(page_of(study), "One point has nothing to lose against"));
@@ -143,7 +143,7 @@ TEST(Html, studies_of_one_point_no_budget_or_no_points_are_reported_too) {
 }
 
 TEST(Html, what_is_needed_to_repeat_is_there) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     const std::string html = page_of(study);
     for (const std::string& part : {study.commands[0],
                                     study.environment.mpi,
@@ -158,14 +158,14 @@ TEST(Html, what_is_needed_to_repeat_is_there) {
 }
 
 TEST(Html, both_definitions_of_exposed_communication_stand_side_by_side) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     const std::string html = page_of(study);
     EXPECT_TRUE(contains(html, "<td>0.4480</td>"));  // traced: 0.14 x 3.2 s
     EXPECT_TRUE(contains(html, "<td>0.5632</td>"));  // by removal: (0.14 + 0.9 x 0.04) x 3.2 s
 }
 
 TEST(Markdown, tables_have_as_many_cells_as_titles_and_text_is_escaped) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     study.points.back().ranks_detail[0].host = "pipe|star*<b>";
     const std::string text = to_markdown(compose(study, {}), {});
     EXPECT_TRUE(contains(text, "# " + headline(study)));
@@ -203,7 +203,7 @@ class Report : public ::testing::Test {
 };
 
 TEST_F(Report, holds_every_chart_inline_and_refers_to_nothing_outside) {
-    const Study study = testing::strong_study();
+    const Study study = test::strong_study();
     EXPECT_EQ(write_report(study, folder()), std::vector<std::string>{});
     const std::string html = read_text_file(folder() / "report.html");
     const std::vector<Chart> charts = charts_of(study);
@@ -226,7 +226,7 @@ TEST_F(Report, holds_every_chart_inline_and_refers_to_nothing_outside) {
 }
 
 TEST_F(Report, ids_of_inline_pictures_are_unique) {
-    write_report(testing::weak_study(), folder());
+    write_report(test::weak_study(), folder());
     const std::string html = read_text_file(folder() / "report.html");
     std::vector<std::string> ids;
     for (const std::string quote : {"\"", "'"}) {
@@ -247,7 +247,7 @@ TEST_F(Report, without_gnuplot_there_is_a_report_that_says_so) {
     const char* const path_before = std::getenv("PATH");
     const std::string path = path_before == nullptr ? "" : path_before;
     ::setenv("PATH", "/nonexistent", 1);
-    const std::vector<std::string> notes = write_report(testing::weak_study(), folder());
+    const std::vector<std::string> notes = write_report(test::weak_study(), folder());
     ::setenv("PATH", path.c_str(), 1);
     ASSERT_EQ(notes.size(), 1U);
     EXPECT_TRUE(contains(notes[0], "gnuplot cannot be started"));
@@ -258,7 +258,7 @@ TEST_F(Report, without_gnuplot_there_is_a_report_that_says_so) {
 }
 
 TEST_F(Report, a_chart_that_gnuplot_refuses_is_named_and_the_others_are_drawn) {
-    std::vector<Chart> charts = charts_of(testing::weak_study());
+    std::vector<Chart> charts = charts_of(test::weak_study());
     charts[1].script += "plot nonsense(\n";
     const Drawing drawing = draw(charts, folder());
     EXPECT_EQ(drawing.names.size(), charts.size() - 1);
@@ -268,14 +268,14 @@ TEST_F(Report, a_chart_that_gnuplot_refuses_is_named_and_the_others_are_drawn) {
 
 TEST_F(Report, a_folder_that_cannot_be_written_is_an_error) {
     write_file(folder() / "taken", "a file");
-    EXPECT_THROW(write_report(testing::weak_study(), folder() / "taken"), ConfigError);
+    EXPECT_THROW(write_report(test::weak_study(), folder() / "taken"), ConfigError);
 }
 
 TEST_F(Report, every_shape_of_study_is_drawn_without_complaint) {
-    Study single = testing::weak_study();
+    Study single = test::weak_study();
     single.points.resize(1);
     complete(single);
-    Study predicted = testing::strong_study();
+    Study predicted = test::strong_study();
     predicted.provenance = Provenance::predicted;
     for (Point& point : predicted.points) {
         const double mean_step = point.step_seconds.mean;
@@ -284,12 +284,12 @@ TEST_F(Report, every_shape_of_study_is_drawn_without_complaint) {
         point.ranks_detail.clear();
     }
     complete(predicted);
-    Study untraced = testing::weak_study();
+    Study untraced = test::weak_study();
     for (Point& point : untraced.points) {
         point.budget = Budget{};
     }
     complete(untraced);
-    Study lossless = testing::weak_study();
+    Study lossless = test::weak_study();
     lossless.points[1] = lossless.points[0];
     lossless.points[1].ranks = 2;
     lossless.points[1].layout.dp = 2;

@@ -46,7 +46,7 @@ TEST(Wording, loss_terms_keep_the_sum_and_put_the_largest_first) {
 }
 
 TEST(Wording, budget_sums_keep_the_total) {
-    const Budget budget = testing::strong_study().points.back().budget;
+    const Budget budget = test::strong_study().points.back().budget;
     const BudgetSummary sums = sums_of(budget);
     EXPECT_NEAR(sums.compute + sums.slowdown + sums.exposed + sums.wait + sums.bubble + sums.other,
                 budget.total(),
@@ -93,7 +93,7 @@ TEST(Headline, names_what_is_kept_and_where_the_rest_went) {
 }
 
 TEST(Headline, names_the_three_largest_causes_and_the_straggler) {
-    const std::string text = headline(testing::weak_study());
+    const std::string text = headline(test::weak_study());
     EXPECT_EQ(
         text.find("On 8 ranks you keep 83 % of linear; 12 % went to exposed dp all-reduce, 3.3 % "
                   "to waiting for rank 5 on node-b, 2.5 % to"),
@@ -102,7 +102,7 @@ TEST(Headline, names_the_three_largest_causes_and_the_straggler) {
 }
 
 TEST(Headline, strong_scaling_speaks_of_the_same_batch) {
-    const std::string text = headline(testing::strong_study());
+    const std::string text = headline(test::strong_study());
     EXPECT_EQ(
         text.find("On 64 ranks the same batch trains 10.4 times as fast as on 4: you keep 65 % "
                   "of linear (not enough samples: "),

@@ -14,9 +14,8 @@ int main(int argc, char** argv) {
             fmt::print(stderr, "usage: write_sample_reports FOLDER\n");
             return 2;
         }
-        for (const auto& [name, study] :
-             {std::pair{"weak", traindyno::testing::weak_study()},
-              std::pair{"strong", traindyno::testing::strong_study()}}) {
+        for (const auto& [name, study] : {std::pair{"weak", traindyno::test::weak_study()},
+                                          std::pair{"strong", traindyno::test::strong_study()}}) {
             fmt::print("{}\n", traindyno::summary_text(study));
             const auto folder = std::filesystem::path(argv[1]) / name;
             for (const std::string& note : traindyno::write_report(study, folder)) {

@@ -66,7 +66,7 @@ TEST(Completion, strong_efficiency_asks_each_rank_for_less) {
 }
 
 TEST(Completion, losses_add_up_to_one_minus_efficiency) {
-    for (const Study& study : {testing::weak_study(), testing::strong_study()}) {
+    for (const Study& study : {test::weak_study(), test::strong_study()}) {
         for (const Point& point : study.points) {
             EXPECT_NEAR(point.loss.total(), 1 - point.efficiency, 1e-12) << point.ranks;
             // The sample budgets close, so the residual takes nothing but its own share.
@@ -94,7 +94,7 @@ TEST(Completion, superlinear_points_have_negative_losses) {
 }
 
 TEST(Completion, efficiency_interval_brackets_the_estimate_and_is_a_point_at_n0) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     EXPECT_EQ(study.points[0].efficiency_ci95, (std::array{1.0, 1.0}));
     for (std::size_t i = 1; i < study.points.size(); ++i) {
         const auto [low, high] = study.points[i].efficiency_ci95;
@@ -131,7 +131,7 @@ TEST(Completion, a_mean_alone_stands_for_the_whole_distribution) {
 }
 
 TEST(Completion, twice_is_the_same_as_once) {
-    for (const Study& once : {testing::weak_study(), testing::strong_study()}) {
+    for (const Study& once : {test::weak_study(), test::strong_study()}) {
         Study twice = once;
         complete(twice);
         EXPECT_EQ(twice, once);
@@ -200,7 +200,7 @@ TEST(Stragglers, stages_of_a_pipeline_are_judged_among_themselves) {
 }
 
 TEST(Merging, joins_the_points_of_several_jobs_into_one_curve) {
-    const Study whole = testing::weak_study();
+    const Study whole = test::weak_study();
     Study small = whole;
     small.points.resize(2);
     small.commands = {"mpirun -n 2"};
@@ -222,7 +222,7 @@ TEST(Merging, joins_the_points_of_several_jobs_into_one_curve) {
 }
 
 TEST(Merging, keeps_the_newer_of_two_equal_points_and_says_so) {
-    const Study older = testing::weak_study();
+    const Study older = test::weak_study();
     Study newer = older;
     newer.created = "2025-07-01T00:00:00Z";
     newer.points.resize(1);
@@ -236,7 +236,7 @@ TEST(Merging, keeps_the_newer_of_two_equal_points_and_says_so) {
 }
 
 TEST(Merging, environments_that_differ_are_flagged_and_joined) {
-    Study a = testing::weak_study();
+    Study a = test::weak_study();
     Study b = a;
     b.points.clear();
     b.environment.mpi = "MPICH 4.0.2";
@@ -252,7 +252,7 @@ TEST(Merging, environments_that_differ_are_flagged_and_joined) {
 }
 
 TEST(Merging, refuses_jobs_of_different_experiments_with_all_reasons) {
-    const Study a = testing::weak_study();
+    const Study a = test::weak_study();
     Study b = a;
     b.model.hidden = 1024;
     b.setup.precision = DType::bf16;
@@ -275,7 +275,7 @@ TEST(Merging, refuses_jobs_of_different_experiments_with_all_reasons) {
 }
 
 TEST(Merging, one_study_is_itself) {
-    EXPECT_EQ(merge({testing::strong_study()}), testing::strong_study());
+    EXPECT_EQ(merge({test::strong_study()}), test::strong_study());
 }
 
 }  // namespace

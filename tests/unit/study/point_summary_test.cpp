@@ -29,7 +29,9 @@ PointPlan plan_for(const Layout& layout, std::int64_t global_batch) {
 /// A rank with `steps` steps of `seconds` each, of which `compute` in forward and the rest waiting
 /// for `kind`.
 RankRecord record(std::size_t steps, double seconds, double compute, GroupKind kind) {
-    RankRecord rank{.host = "node-a", .device = "test"};
+    RankRecord rank;
+    rank.host = "node-a";
+    rank.device = "test";
     rank.samples.step_seconds.assign(steps, seconds);
     Budget budget;
     budget[Category::compute_forward] = compute;

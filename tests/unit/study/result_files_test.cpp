@@ -69,14 +69,14 @@ class FileSizeLimit {
 };
 
 TEST_F(ResultFiles, study_comes_back_from_its_folder_and_its_file) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     write_study(folder(), study);
     EXPECT_EQ(read_results(folder()), study);
     EXPECT_EQ(read_results(folder() / "study.json"), study);
 }
 
 TEST_F(ResultFiles, a_killed_job_leaves_the_points_it_completed) {
-    const Study whole = testing::weak_study();
+    const Study whole = test::weak_study();
     write_header(folder(), whole);
     for (std::size_t i = 0; i < 3; ++i) {
         write_point(folder(), whole.points[i]);
@@ -91,7 +91,7 @@ TEST_F(ResultFiles, a_killed_job_leaves_the_points_it_completed) {
 }
 
 TEST_F(ResultFiles, a_finished_study_is_preferred_to_its_points) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     write_header(folder(), study);
     write_point(folder(), study.points[0]);
     write_study(folder(), study);
@@ -99,7 +99,7 @@ TEST_F(ResultFiles, a_finished_study_is_preferred_to_its_points) {
 }
 
 TEST_F(ResultFiles, a_newer_job_that_was_killed_supersedes_the_finished_one) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     write_study(folder(), study);
     study.created = "2026-01-01T00:00:00Z";
     write_header(folder(), study);
@@ -108,13 +108,13 @@ TEST_F(ResultFiles, a_newer_job_that_was_killed_supersedes_the_finished_one) {
 }
 
 TEST_F(ResultFiles, points_are_named_by_their_ranks_and_nothing_else_is_left) {
-    write_point(folder(), testing::weak_study().points[2]);
+    write_point(folder(), test::weak_study().points[2]);
     EXPECT_TRUE(fs::exists(folder() / "points" / "point-4.json"));
     EXPECT_EQ(files(), 1U);
 }
 
 TEST_F(ResultFiles, a_full_disk_is_reported_and_damages_nothing) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     write_header(folder(), study);
     write_point(folder(), study.points[0]);
     {
@@ -130,7 +130,7 @@ TEST_F(ResultFiles, a_full_disk_is_reported_and_damages_nothing) {
 TEST_F(ResultFiles, a_folder_that_cannot_be_made_is_named) {
     write_file(folder() / "taken", "a file, not a folder");
     try {
-        write_study(folder() / "taken" / "results", testing::weak_study());
+        write_study(folder() / "taken" / "results", test::weak_study());
         FAIL() << "written";
     } catch (const ConfigError& error) {
         EXPECT_NE(std::string(error.what()).find("taken"), std::string::npos);
@@ -145,7 +145,7 @@ TEST_F(ResultFiles, a_folder_without_results_is_refused) {
 }
 
 TEST_F(ResultFiles, all_damaged_points_are_named) {
-    const Study study = testing::weak_study();
+    const Study study = test::weak_study();
     write_header(folder(), study);
     write_point(folder(), study.points[0]);
     write_file(folder() / "points" / "point-2.json", "{");

@@ -7,7 +7,7 @@
 
 #include "emulator/study/study.hpp"
 
-namespace traindyno::testing {
+namespace traindyno::test {
 
 /// What a synthetic point spends per step beyond compute, as shares of the compute time.
 struct Overheads {
@@ -39,4 +39,4 @@ struct Overheads {
 /// Completed.
 [[nodiscard]] Study strong_study();
 
-}  // namespace traindyno::testing
+}  // namespace traindyno::test

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 TEST(StudyJson, round_trip_keeps_every_field) {
-    for (const Study& study : {testing::weak_study(), testing::strong_study(), Study{}}) {
+    for (const Study& study : {test::weak_study(), test::strong_study(), Study{}}) {
         Study original = study;
         original.model.seq = 2048;
         EXPECT_EQ(parse_study(to_json(original), "study.json"), original);
@@ -25,7 +25,7 @@ TEST(StudyJson, round_trip_keeps_every_field) {
 }
 
 TEST(StudyJson, round_trip_keeps_fields_of_a_point_that_are_rarely_set) {
-    Point point = testing::strong_study().points.back();
+    Point point = test::strong_study().points.back();
     point.mfu = 1.0 / 3;
     point.hfu.reset();
     point.reduced_values_wrong = 3;
@@ -34,7 +34,7 @@ TEST(StudyJson, round_trip_keeps_fields_of_a_point_that_are_rarely_set) {
 }
 
 TEST(StudyJson, keys_are_those_of_the_documented_schema) {
-    const Json json = Json::parse(to_json(testing::weak_study()));
+    const Json json = Json::parse(to_json(test::weak_study()));
     EXPECT_EQ(json.at("schema"), "traindyno.study/1");
     EXPECT_EQ(json.at("model").at("parameters"), 125'226'240.0);
     const Json& point = json.at("points").at(3);
@@ -51,13 +51,13 @@ TEST(StudyJson, keys_are_those_of_the_documented_schema) {
 }
 
 TEST(StudyJson, numbers_that_are_not_finite_are_our_bug) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     study.points[0].loss[Category::bubble] = std::numeric_limits<double>::quiet_NaN();
     EXPECT_THROW((void)to_json(study), ContractError);
 }
 
 TEST(StudyJson, text_that_is_not_utf8_is_still_written) {
-    Study study = testing::weak_study();
+    Study study = test::weak_study();
     study.environment.env["OMPI_X"] = "bad \xff byte";
     const Study read = parse_study(to_json(study), "study.json");
     EXPECT_EQ(read.environment.env.at("OMPI_X"), "bad \xef\xbf\xbd byte");  // U+FFFD
@@ -66,7 +66,7 @@ TEST(StudyJson, text_that_is_not_utf8_is_still_written) {
 /// The problems found in the weak study after `change`.
 template <class Change>
 std::vector<std::string> problems_after(Change change) {
-    Json json = Json::parse(to_json(testing::weak_study()));
+    Json json = Json::parse(to_json(test::weak_study()));
     change(json);
     try {
         (void)parse_study(json.dump(), "r1/study.json");
@@ -149,7 +149,7 @@ TEST(StudyJson, another_schema_is_refused_before_anything_else) {
 }
 
 TEST(StudyJson, every_truncation_is_refused_with_its_place) {
-    const std::string text = to_json(testing::weak_study());
+    const std::string text = to_json(test::weak_study());
     for (std::size_t size = 0; size + 2 < text.size(); size += 97) {
         try {
             (void)parse_study(text.substr(0, size), "study.json");

@@ -15,8 +15,8 @@ int main(int argc, char** argv) {
             return 2;
         }
         const std::filesystem::path folder = argv[1];
-        traindyno::write_study(folder / "weak", traindyno::testing::weak_study());
-        traindyno::write_study(folder / "strong", traindyno::testing::strong_study());
+        traindyno::write_study(folder / "weak", traindyno::test::weak_study());
+        traindyno::write_study(folder / "strong", traindyno::test::strong_study());
         return 0;
     } catch (const std::exception& error) {
         fmt::print(stderr, "{}\n", error.what());

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/program/cases.hpp"
+
+namespace traindyno {
+
+namespace {
+
+std::vector<Layout> layouts(std::int64_t most_ranks) {
+    std::vector<Layout> list;
+    for (std::int64_t tp = 1; tp <= most_ranks; tp *= 2) {
+        for (std::int64_t pp = 1; tp * pp <= most_ranks; ++pp) {
+            for (std::int64_t dp = 1; tp * pp * dp <= most_ranks; ++dp) {
+                list.push_back({.tp = tp, .dp = dp, .pp = pp});
+            }
+        }
+    }
+    return list;
+}
+
+/// Settings that make a difference in `layout`.
+std::vector<TrainingSetup> variants(const Layout& layout, const TrainingSetup& base) {
+    std::vector<TrainingSetup> list;
+    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
+        for (const Schedule schedule : {Schedule::gpipe, Schedule::one_f_one_b}) {
+            for (const Overlap gradients : {Overlap::on, Overlap::off}) {
+                for (const Overlap p2p : {Overlap::on, Overlap::off}) {
+                    if ((layout.dp == 1 && gradients == Overlap::off) ||
+                        (layout.pp == 1 && p2p == Overlap::off)) {
+                        continue;
+                    }
+                    TrainingSetup setup = base;
+                    setup.recompute = recompute;
+                    setup.schedule = schedule;
+                    setup.overlap_gradients = gradients;
+                    setup.overlap_p2p = p2p;
+                    list.push_back(setup);
+                }
+            }
+        }
+    }
+    return list;
+}
+
+}  // namespace
+
+std::vector<Case> grid(std::int64_t most_ranks,
+                       const std::vector<std::int64_t>& micro_batch_counts) {
+    std::vector<Case> cases;
+    for (const Layout& layout : layouts(most_ranks)) {
+        for (const std::int64_t count : micro_batch_counts) {
+            TrainingSetup base = setup_of(layout, count);
+            base.bucket = Bytes{100'000};  // several buckets in each of these models
+            for (const TrainingSetup& setup : variants(layout, base)) {
+                cases.push_back(
+                    {.model = small_gpt(2 * layout.pp), .layout = layout, .setup = setup});
+                if (layout.tp <= 4) {  // key/value heads
+                    cases.push_back(
+                        {.model = small_llama(layout.pp), .layout = layout, .setup = setup});
+                }
+            }
+        }
+    }
+    return cases;
+}
+
+}  // namespace traindyno

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/program/cases.hpp"
+
+namespace traindyno {
+
+TEST(MemoryItems, are_the_sizes_of_the_spaces_and_the_adam_state) {
+    StepProgram program;
+    program.precision = DType::bf16;
+    program.extents = {.parameter = 1000, .saved = 300, .workspace = 70, .scalar = 2};
+    EXPECT_EQ(memory_items(program),
+              (std::vector<MemoryItem>{{.name = "weights", .bytes = Bytes{2000}},
+                                       {.name = "gradients", .bytes = Bytes{4000}},
+                                       {.name = "master_weights", .bytes = Bytes{4000}},
+                                       {.name = "adam_m", .bytes = Bytes{4000}},
+                                       {.name = "adam_v", .bytes = Bytes{4000}},
+                                       {.name = "activations", .bytes = Bytes{600}},
+                                       {.name = "workspace", .bytes = Bytes{140 + 8}}}));
+    EXPECT_EQ(total(memory_items(program)), Bytes{18'000 + 600 + 148});
+}
+
+/// Adam with a bf16 weight, fp32 gradient, master weight and two moments: 18 bytes per parameter.
+TEST(MemoryItems, of_a_built_program_take_18_bytes_per_parameter_in_bf16) {
+    const Layout layout{.tp = 2};
+    TrainingSetup setup = setup_of(layout, 1);
+    setup.precision = DType::bf16;
+    const StepProgram program = build_step(small_gpt(2), layout, setup, WorldRank{0});
+    const auto items = memory_items(program);
+    Bytes state;
+    for (std::size_t i = 0; i < 5; ++i) {
+        state += items[i].bytes;
+    }
+    EXPECT_EQ(state, Bytes{18 * program.extents.parameter});
+}
+
+TEST(MemoryItems, activations_grow_with_the_micro_batch_alone) {
+    const Layout layout{};
+    const auto items = [&](std::int64_t micro_batch) {
+        return memory_items(
+            build_step(small_gpt(2), layout, setup_of(layout, 2, micro_batch), WorldRank{0}));
+    };
+    EXPECT_EQ(items(4)[5].bytes, 4 * items(1)[5].bytes);
+    EXPECT_EQ(items(4)[0], items(1)[0]);
+}
+
+}  // namespace traindyno

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "emulator/program/build.hpp"
+#include "tests/unit/program/cases.hpp"
+
+namespace traindyno {
+
+namespace {
+
+struct Wrong {
+    const char* key = "";  ///< what the message begins with
+    Model model = small_gpt(4);
+    Layout layout = {};
+    TrainingSetup setup = {.micro_batch = 1, .global_batch = 8};
+};
+
+std::vector<Wrong> wrong_inputs() {
+    std::vector<Wrong> list;
+    const auto add = [&](const char* key, const auto& change) {
+        Wrong wrong;
+        wrong.key = key;
+        change(wrong);
+        list.push_back(wrong);
+    };
+    add("tp: 0", [](Wrong& w) { w.layout.tp = 0; });
+    add("dp: -1", [](Wrong& w) { w.layout.dp = -1; });
+    add("pp: 9223372036854775807",
+        [](Wrong& w) { w.layout.pp = std::numeric_limits<std::int64_t>::max(); });
+    add("cp: 2", [](Wrong& w) { w.layout.cp = 2; });
+    add("ep: 2", [](Wrong& w) { w.layout.ep = 2; });
+    add("tp: 16 does not divide heads", [](Wrong& w) { w.layout.tp = 16; });
+    add("tp: 8 does not divide kv_heads", [](Wrong& w) {
+        w.model = small_llama(4);
+        w.layout.tp = 8;
+    });
+    add("tp: 2 does not divide ffn", [](Wrong& w) {
+        w.model.ffn = 255;
+        w.layout.tp = 2;
+    });
+    add("pp: 3", [](Wrong& w) { w.layout.pp = 3; });
+    add("micro_batch: 0", [](Wrong& w) { w.setup.micro_batch = 0; });
+    add("global_batch: -4", [](Wrong& w) { w.setup.global_batch = -4; });
+    add("global_batch: 8", [](Wrong& w) { w.layout.dp = 3; });
+    add("global_batch: 8", [](Wrong& w) { w.setup.micro_batch = 3; });
+    add("micro_batch: 536870912",
+        [](Wrong& w) { w.setup.micro_batch = w.setup.global_batch = 1 << 29; });
+    add("global_batch: 1073741824", [](Wrong& w) { w.setup.global_batch = 1 << 30; });
+    add("bucket: 3", [](Wrong& w) { w.setup.bucket = Bytes{3}; });
+    add("precision: int64", [](Wrong& w) { w.setup.precision = DType::int64; });
+    add("hidden: 0", [](Wrong& w) { w.model.hidden = 0; });
+    return list;
+}
+
+}  // namespace
+
+TEST(ProblemsOf, valid_input_is_none) {
+    EXPECT_TRUE(problems_of(small_gpt(4),
+                            {.tp = 2, .dp = 2, .pp = 2},
+                            {.micro_batch = 2, .global_batch = 8})
+                    .empty());
+}
+
+TEST(ProblemsOf, wrong_input_names_the_key_the_reason_and_a_way_out) {
+    for (const Wrong& wrong : wrong_inputs()) {
+        const auto problems = problems_of(wrong.model, wrong.layout, wrong.setup);
+        ASSERT_FALSE(problems.empty()) << wrong.key;
+        const std::string& text = problems.front();
+        EXPECT_TRUE(text.starts_with(wrong.key)) << text;
+        const std::size_t open = text.find(" (");
+        const std::size_t close = text.find(") ", open);
+        EXPECT_NE(open, std::string::npos) << text;
+        EXPECT_NE(close, std::string::npos) << text;
+    }
+}
+
+TEST(ProblemsOf, several_problems_are_told_at_once) {
+    const auto problems = problems_of(small_gpt(4),
+                                      {.tp = -2, .dp = 0},
+                                      {.micro_batch = 0, .global_batch = 0, .bucket = Bytes{0}});
+    EXPECT_EQ(problems.size(), 5U);
+}
+
+TEST(PaddedVocab, is_a_multiple_of_128_per_tensor_rank) {
+    Model model = small_gpt(1);
+    model.vocab = 50257;
+    EXPECT_EQ(padded_vocab(model, {.tp = 1}), 50304);
+    EXPECT_EQ(padded_vocab(model, {.tp = 8}), 51200);
+    model.vocab = 51200;
+    EXPECT_EQ(padded_vocab(model, {.tp = 8}), 51200);
+}
+
+TEST(MicroBatches, divide_the_global_batch) {
+    EXPECT_EQ(micro_batches({.tp = 2, .dp = 4, .pp = 2}, {.micro_batch = 3, .global_batch = 60}),
+              5);
+}
+
+}  // namespace traindyno
