@@ -26,10 +26,10 @@
 namespace traindyno {
 namespace {
 
-constexpr int rounds = 15;
-constexpr std::int64_t rows = 4096;
+constexpr int rounds = 9;
+constexpr std::int64_t rows = 2048;
 constexpr std::int64_t columns = 4096;
-constexpr std::int64_t elements = rows * columns;  // 64 MiB each
+constexpr std::int64_t elements = rows * columns;  // 32 MiB each
 
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
