@@ -262,6 +262,7 @@ ParsedArguments parse_arguments(std::span<const char* const> arguments,
         }
     }
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (const CommandSpec& spec : commands) {
         names.emplace_back(spec.name);
     }

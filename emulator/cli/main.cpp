@@ -23,6 +23,7 @@ namespace {
 /// that do not measure print once even under mpirun, and need no MPI for it.
 int launcher_rank() {
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing else runs yet, and nobody sets variables
         if (const char* value = std::getenv(name)) {
             return std::atoi(value);
         }

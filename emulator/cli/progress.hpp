@@ -13,6 +13,8 @@ class ProgressLine {
     ProgressLine();
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
+    ProgressLine(ProgressLine&&) = delete;
+    ProgressLine& operator=(ProgressLine&&) = delete;
     ~ProgressLine();
 
     /// Shows `text` on standard error. In a log, at most one line every few seconds.

@@ -3,7 +3,7 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,11 +35,12 @@ MappedBytes::MappedBytes(Bytes size, Paging paging) {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (paging == Paging::lazy ? MAP_NORESERVE : 0);
     void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (start == MAP_FAILED) {
-        throw LibraryError("mmap",
-                           errno,
-                           fmt::format("{} for {} bytes", std::strerror(errno), mapped),
-                           "mmap",
-                           Where::here());
+        throw LibraryError(
+            "mmap",
+            errno,
+            fmt::format("{} for {} bytes", std::system_category().message(errno), mapped),
+            "mmap",
+            Where::here());
     }
     mapping_ = {static_cast<std::byte*>(start), mapped};
     const std::size_t past = reinterpret_cast<std::uintptr_t>(start) % huge_page;

@@ -80,7 +80,7 @@ class Engine {
     bool advance_communication();
     bool issue();
     bool issue_compute();
-    bool issue_communication(Lane lane);
+    bool issue_communication(Lane which);
     void post(OpIndex index, LaneState& lane);
     [[nodiscard]] Pending start(OpIndex index);
     [[nodiscard]] Pending all_reduce(OpIndex index,

@@ -19,6 +19,8 @@ class Watchdog {
     Watchdog(const Engine& engine, SimTime timeout, std::string rank_name);
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
+    Watchdog(Watchdog&&) = delete;
+    Watchdog& operator=(Watchdog&&) = delete;
     ~Watchdog();
 
   private:

@@ -61,7 +61,7 @@ After BlockWriter::column_parallel_backward(const BiasedLinear& layer,
                                             const Slice& dy,
                                             const Slice& dx) {
     compute(input_gradient(layer.linear, dy, dx));
-    const After reduced = all_reduce_over_tp(dx);
+    After reduced = all_reduce_over_tp(dx);
     weight_and_bias_gradients(layer, x, dy);
     return reduced;
 }

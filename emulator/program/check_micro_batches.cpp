@@ -45,7 +45,7 @@ class LayerRuns {
             if (const auto direction = directions[task.block.index()]) {
                 ++counts_[{task.layer, task.micro_batch}][static_cast<std::size_t>(*direction)];
                 micro_batches_ = std::max(micro_batches_, task.micro_batch.value() + 1);
-                blocks_.push_back({task.block, task.layer, task.micro_batch});
+                blocks_.emplace_back(task.block, task.layer, task.micro_batch);
             }
         }
     }

@@ -38,6 +38,7 @@ GroupCommunicators make_groups(const StepProgram& program,
             if (program.groups[g].kind == kind) {
                 TD_EXPECT(communicator->size() == program.groups[g].size());
                 groups[g] = std::move(communicator);
+                break;
             }
         }
     }

@@ -80,6 +80,7 @@ void PointSampler::measure_without_communication() {
     reference_.resize(order_.ops().size());
     for (OpIndex index = 0; index < order_.ops().size(); ++index) {
         std::vector<SimTime> lengths;
+        lengths.reserve(steps.size());
         for (const StepTrace& step : steps) {
             lengths.push_back(step.spans[index].length());
         }

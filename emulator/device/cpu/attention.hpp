@@ -30,6 +30,8 @@ class Attention {
     Attention(const AttentionShape& shape, DType precision, const Team& team);
     Attention(const Attention&) = delete;
     Attention& operator=(const Attention&) = delete;
+    Attention(Attention&&) = delete;
+    Attention& operator=(Attention&&) = delete;
     ~Attention();
 
     void forward(const AttentionOperands& operands);

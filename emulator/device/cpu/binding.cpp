@@ -2,7 +2,7 @@
 #include "emulator/device/cpu/binding.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <hwloc.h>
@@ -37,7 +37,7 @@ using Bitmap = UniqueHandle<BitmapTraits>;
 
 void check(int result, const char* call, Where where = Where::here()) {
     if (result < 0) {
-        throw LibraryError("hwloc", errno, std::strerror(errno), call, where);
+        throw LibraryError("hwloc", errno, std::system_category().message(errno), call, where);
     }
 }
 
@@ -101,11 +101,12 @@ void bind_this_thread(const std::vector<int>& cores) {
     }
     const int error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
     if (error != 0) {
-        throw LibraryError("pthread",
-                           error,
-                           fmt::format("{} for cores {}", std::strerror(error), core_list(cores)),
-                           "pthread_setaffinity_np",
-                           Where::here());
+        throw LibraryError(
+            "pthread",
+            error,
+            fmt::format("{} for cores {}", std::system_category().message(error), core_list(cores)),
+            "pthread_setaffinity_np",
+            Where::here());
     }
 }
 

@@ -138,7 +138,7 @@ std::vector<std::string> problems_of(const Elementwise& op) {
 std::int64_t scratch_elements(const Elementwise& op, int threads) {
     switch (op.kind) {
         case ElementwiseKind::norm_backward:
-            return 2 * threads * op.columns;
+            return std::int64_t{2} * threads * op.columns;
         case ElementwiseKind::bias_gradient:
             return threads * op.columns;
         default:

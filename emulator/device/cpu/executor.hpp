@@ -28,7 +28,7 @@ class CpuExecutor {
     void compile(const ComputeOp& op);
     void fill();
     [[nodiscard]] Operand resolve(const Slice& slice, const Task& task) const;
-    [[nodiscard]] Operand state(const MappedBytes& bytes) const;
+    [[nodiscard]] static Operand state(const MappedBytes& bytes);
 
     void run_op(const MatMul& op, const Task& task);
     void run_op(const AttentionForward& op, const Task& task);

@@ -44,8 +44,8 @@ struct GemmShape {
 class Gemm {
   public:
     explicit Gemm(const GemmShape& shape);
-    Gemm(Gemm&&) noexcept;
-    Gemm& operator=(Gemm&&) noexcept;
+    Gemm(Gemm&& other) noexcept;
+    Gemm& operator=(Gemm&& other) noexcept;
     Gemm(const Gemm&) = delete;
     Gemm& operator=(const Gemm&) = delete;
     ~Gemm();

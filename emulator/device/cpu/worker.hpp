@@ -24,6 +24,8 @@ class Worker {
     explicit Worker(Execute execute);
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
+    Worker(Worker&&) = delete;
+    Worker& operator=(Worker&&) = delete;
     ~Worker();
 
     /// Runs `action` on the worker thread and returns when it is done; throws what it throws.
