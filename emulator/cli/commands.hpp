@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
@@ -17,6 +18,9 @@ namespace traindyno {
                                        const std::string& command_line);
 
 [[nodiscard]] ExitCode describe_command(const Flags& flags, Problems& problems);
+/// What a report lacks, on standard error.
+void print_notes(const std::vector<std::string>& notes);
+
 [[nodiscard]] ExitCode report_command(const Flags& flags, Problems& problems);
 
 }  // namespace traindyno

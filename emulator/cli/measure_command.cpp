@@ -135,7 +135,7 @@ class StudyRecorder {
         complete(study_);
         if (!request_.out.empty()) {
             write_study(request_.out, study_);
-            write_report(study_, request_.out);
+            print_notes(write_report(study_, request_.out));
         }
         if (request_.json) {
             fmt::print("{}\n", to_json(study_));

@@ -12,6 +12,12 @@
 
 namespace traindyno {
 
+void print_notes(const std::vector<std::string>& notes) {
+    for (const std::string& note : notes) {
+        fmt::print(stderr, "note: {}\n", note);
+    }
+}
+
 ExitCode report_command(const Flags& flags, Problems& problems) {
     const ReportArguments arguments = report_arguments(flags, problems);
     std::vector<Study> studies;
@@ -19,11 +25,12 @@ ExitCode report_command(const Flags& flags, Problems& problems) {
         problems.collect([&] { studies.push_back(read_results(folder)); });
     }
     problems.throw_if_any();
-    const Study study = merge(std::move(studies));
-    write_report(study, arguments.out);
-    fmt::print("{}\nreport: {}\n",
-               summary_text(study),
-               (std::filesystem::path(arguments.out) / "report.html").string());
+    const std::vector<Study> curves = curves_of(std::move(studies));
+    print_notes(write_reports(curves, arguments.out));
+    for (const Study& curve : curves) {
+        fmt::print("{}\n", summary_text(curve));
+    }
+    fmt::print("report: {}\n", (std::filesystem::path(arguments.out) / "report.html").string());
     return ExitCode::done;
 }
 

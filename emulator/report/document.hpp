@@ -51,7 +51,13 @@ struct Preformatted {
     std::string text;
 };
 
-using Content = std::variant<Paragraph, Table, Figures, Preformatted>;
+/// A way to another file of the same report.
+struct Link {
+    std::string path;
+    std::string text;
+};
+
+using Content = std::variant<Paragraph, Table, Figures, Preformatted, Link>;
 
 struct Section {
     std::string id;

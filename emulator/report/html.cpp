@@ -85,6 +85,11 @@ std::string content_html(const Content& content, const Pictures& pictures) {
                    [&](const Figures& figures) { return figures_html(figures, pictures); },
                    [](const Preformatted& text) {
                        return fmt::format("<pre tabindex=\"0\">{}</pre>\n", escape_html(text.text));
+                   },
+                   [](const Link& link) {
+                       return fmt::format("<p class=\"text\"><a href=\"{}\">{}</a></p>\n",
+                                          escape_html(link.path),
+                                          escape_html(link.text));
                    }},
         content);
 }

@@ -91,10 +91,12 @@ std::string indented(std::string_view text) {
 
 std::string content_markdown(const Content& content, const Pictures& pictures) {
     return std::visit(
-        Overloaded{[](const Paragraph& paragraph) { return escaped(paragraph.text) + "\n\n"; },
-                   [](const Table& table) { return table_markdown(table); },
-                   [&](const Figures& figures) { return figures_markdown(figures, pictures); },
-                   [](const Preformatted& text) { return indented(text.text); }},
+        Overloaded{
+            [](const Paragraph& paragraph) { return escaped(paragraph.text) + "\n\n"; },
+            [](const Table& table) { return table_markdown(table); },
+            [&](const Figures& figures) { return figures_markdown(figures, pictures); },
+            [](const Preformatted& text) { return indented(text.text); },
+            [](const Link& link) { return fmt::format("[{}]({})\n", link.text, link.path); }},
         content);
 }
 

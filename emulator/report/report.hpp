@@ -22,4 +22,9 @@ namespace traindyno {
 /// without gnuplot the report has no pictures. Throws ConfigError when `out` cannot be written.
 std::vector<std::string> write_report(const Study& study, const std::filesystem::path& out);
 
+/// One curve: its report. Several: a report of each in out/curve-<n>/, and a report.html and a
+/// report.md that give every answer and lead to the details. Returns as write_report does.
+std::vector<std::string> write_reports(const std::vector<Study>& curves,
+                                       const std::filesystem::path& out);
+
 }  // namespace traindyno

@@ -34,4 +34,8 @@ void complete(Study& study);
 /// lists all differences() when the jobs do not belong together.
 [[nodiscard]] Study merge(std::vector<Study> studies);
 
+/// The curves that the studies of several jobs form: those that fit together are merged. In order
+/// of each curve's first job.
+[[nodiscard]] std::vector<Study> curves_of(std::vector<Study> studies);
+
 }  // namespace traindyno

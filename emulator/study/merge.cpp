@@ -191,4 +191,24 @@ Study merge(std::vector<Study> studies) {
     return merged;
 }
 
+std::vector<Study> curves_of(std::vector<Study> studies) {
+    std::vector<std::vector<Study>> groups;
+    for (Study& study : studies) {
+        const auto fitting = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+            return differences(group.front(), study).empty();
+        });
+        if (fitting == groups.end()) {
+            groups.emplace_back().push_back(std::move(study));
+        } else {
+            fitting->push_back(std::move(study));
+        }
+    }
+    std::vector<Study> curves;
+    curves.reserve(groups.size());
+    for (std::vector<Study>& group : groups) {
+        curves.push_back(merge(std::move(group)));
+    }
+    return curves;
+}
+
 }  // namespace traindyno
