@@ -233,7 +233,7 @@ void run_typed(const Elementwise& op,
 
 template <class T>
 void run_sum_of_squares(const Operand& x, float* out, const Team& team) {
-    constexpr std::int64_t block = std::int64_t{1} << 16;  // fp32 inside, double across blocks
+    constexpr std::int64_t block = std::int64_t{1} << 12;  // fp32 inside, double across blocks
     std::vector<double> sums(static_cast<std::size_t>(team.threads()));
     const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
         double sum = 0;
