@@ -101,15 +101,15 @@ class Trainer {
     Ticket submitted_ = 0;
 };
 
-struct Case {
+struct StepCase {
     std::string name;
     Model model;
     Recompute recompute = Recompute::none;
 
-    friend void PrintTo(const Case& value, std::ostream* out) { *out << value.name; }
+    friend void PrintTo(const StepCase& value, std::ostream* out) { *out << value.name; }
 };
 
-class TrainingStep : public testing::TestWithParam<Case> {
+class TrainingStep : public testing::TestWithParam<StepCase> {
   protected:
     [[nodiscard]] static TrainingSetup setup(std::int64_t micro_batches) {
         return {
@@ -186,11 +186,11 @@ TEST_P(TrainingStep, a_step_of_equal_micro_batches_moves_every_weight_array) {
 
 INSTANTIATE_TEST_SUITE_P(Models,
                          TrainingStep,
-                         testing::Values(Case{"gpt", gpt()},
-                                         Case{"gpt_selective", gpt(), Recompute::selective},
-                                         Case{"gpt_full", gpt(), Recompute::full},
-                                         Case{"llama", llama()},
-                                         Case{"llama_full", llama(), Recompute::full}),
+                         testing::Values(StepCase{"gpt", gpt()},
+                                         StepCase{"gpt_selective", gpt(), Recompute::selective},
+                                         StepCase{"gpt_full", gpt(), Recompute::full},
+                                         StepCase{"llama", llama()},
+                                         StepCase{"llama_full", llama(), Recompute::full}),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace

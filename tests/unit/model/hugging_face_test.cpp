@@ -16,7 +16,7 @@ Model loaded(const std::string& json) {
     return load_model(scratch.write("my-model/config.json", json));
 }
 
-std::string error_of(const std::string& json) {
+std::string reading_error(const std::string& json) {
     try {
         (void)loaded(json);
     } catch (const ConfigError& error) {
@@ -105,24 +105,24 @@ TEST(HuggingFace, refuses_mixtures_of_experts) {
                              R"({"model_type": "qwen3_moe"})",
                              R"({"model_type": "deepseek_v3", "n_routed_experts": 256})",
                              R"({"model_type": "llama", "num_local_experts": 8})"}) {
-        EXPECT_NE(error_of(json).find("mixture of experts"), std::string::npos) << json;
+        EXPECT_NE(reading_error(json).find("mixture of experts"), std::string::npos) << json;
     }
 }
 
 TEST(HuggingFace, lists_what_is_supported) {
-    const std::string error = error_of(R"({"model_type": "bert"})");
+    const std::string error = reading_error(R"({"model_type": "bert"})");
     EXPECT_NE(
         error.find(
             "'bert' is not supported (supported are gpt2, gpt_neox, llama, mistral, qwen2, qwen3)"),
         std::string::npos)
         << error;
-    EXPECT_NE(error_of(R"({"model_type": "gptneox"})").find("did you mean 'gpt_neox'?"),
+    EXPECT_NE(reading_error(R"({"model_type": "gptneox"})").find("did you mean 'gpt_neox'?"),
               std::string::npos);
-    EXPECT_NE(error_of("{}").find("model_type"), std::string::npos);
+    EXPECT_NE(reading_error("{}").find("model_type"), std::string::npos);
 }
 
 TEST(HuggingFace, reports_every_mistake_under_the_files_own_keys) {
-    const std::string error = error_of(R"({"model_type": "llama", "hidden_size": "4096",
+    const std::string error = reading_error(R"({"model_type": "llama", "hidden_size": "4096",
         "intermediate_size": -1, "max_position_embeddings": 4096, "num_attention_heads": 32,
         "num_key_value_heads": 5, "tie_word_embeddings": 1, "vocab_size": 1e3})");
     for (const char* part : {"hidden_size: is \"4096\"",
@@ -135,7 +135,7 @@ TEST(HuggingFace, reports_every_mistake_under_the_files_own_keys) {
 }
 
 TEST(HuggingFace, refuses_biases_that_differ_between_attention_and_mlp) {
-    EXPECT_NE(error_of(R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
+    EXPECT_NE(reading_error(R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
         "max_position_embeddings": 32, "num_attention_heads": 4, "num_hidden_layers": 2,
         "attention_bias": true, "vocab_size": 100})")
                   .find("attention_bias: "),
