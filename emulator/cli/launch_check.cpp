@@ -9,6 +9,7 @@
 #include "collectives/control.hpp"
 #include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/study/launch_sanity.hpp"
 #include "emulator/trace/clock_sync.hpp"
@@ -98,7 +99,7 @@ std::string binding_text(const std::vector<RankFacts>& facts) {
     for (std::size_t r = 0; r < std::min(facts.size(), listed_ranks); ++r) {
         const auto cores = cores_for(facts[r], neighbours_of(facts[r], facts));
         text += fmt::format(
-            "{}rank {}: {} cores {}", r > 0 ? "; " : "", r, facts[r].host, core_list(cores));
+            "{}rank {}: {} cores {}", r > 0 ? "; " : "", r, facts[r].host, ranges_text(cores));
     }
     return facts.size() > listed_ranks
                ? fmt::format("{}; and {} more", text, facts.size() - listed_ranks)

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/base/control_groups.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -35,55 +36,18 @@ std::optional<std::int64_t> number_in(const std::filesystem::path& file, std::st
     return std::nullopt;
 }
 
-/// Room in one control group folder; reclaimable file pages count as room.
-std::int64_t room_in(const std::filesystem::path& folder,
-                     const char* limit_file,
-                     const char* usage_file) {
-    const auto limit = number_in(folder / limit_file, "");
+/// Room in one control group; reclaimable file pages count as room.
+std::int64_t room_in(const ControlGroup& group) {
+    const bool v2 = group.version == ControlGroupVersion::v2;
+    const auto limit = number_in(group.folder / (v2 ? "memory.max" : "memory.limit_in_bytes"), "");
     if (!limit) {
         return unlimited;
     }
-    const std::int64_t used = number_in(folder / usage_file, "").value_or(0);
+    const std::int64_t used =
+        number_in(group.folder / (v2 ? "memory.current" : "memory.usage_in_bytes"), "").value_or(0);
     const std::int64_t reclaimable =
-        number_in(folder / "memory.stat", "inactive_file ").value_or(0);
+        number_in(group.folder / "memory.stat", "inactive_file ").value_or(0);
     return std::max<std::int64_t>(*limit - std::max<std::int64_t>(used - reclaimable, 0), 0);
-}
-
-/// The least room in the group at `path` below `mount` and in its parents.
-std::int64_t room_up(const std::filesystem::path& mount,
-                     std::string_view path,
-                     const char* limit_file,
-                     const char* usage_file) {
-    std::int64_t room = room_in(mount, limit_file, usage_file);
-    std::filesystem::path folder = mount;
-    for (const auto& part : std::filesystem::path(path).relative_path()) {
-        folder /= part;
-        room = std::min(room, room_in(folder, limit_file, usage_file));
-    }
-    return room;
-}
-
-std::int64_t room_in_control_groups(const std::filesystem::path& root) {
-    const std::filesystem::path mount = root / "sys/fs/cgroup";
-    std::int64_t room = unlimited;
-    std::ifstream groups(root / "proc/self/cgroup");
-    for (std::string line; std::getline(groups, line);) {  // "0::/path" or "4:memory:/path"
-        const std::size_t first = line.find(':');
-        const std::size_t second = line.find(':', first + 1);
-        if (second == std::string::npos) {
-            continue;
-        }
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const std::string path = line.substr(second + 1);
-        if (controllers.empty()) {
-            room = std::min(room, room_up(mount, path, "memory.max", "memory.current"));
-        } else if (controllers.find("memory") != std::string::npos) {
-            room = std::min(
-                room,
-                room_up(mount / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes"));
-        }
-    }
-    return room;
 }
 
 double mib(Bytes bytes) {
@@ -95,7 +59,11 @@ double mib(Bytes bytes) {
 Bytes available_memory(const std::filesystem::path& root) {
     constexpr std::int64_t kib = 1024;
     const auto host = number_in(root / "proc/meminfo", "MemAvailable:");
-    return Bytes{std::min(host ? *host * kib : unlimited, room_in_control_groups(root))};
+    std::int64_t room = host ? *host * kib : unlimited;
+    for (const ControlGroup& group : control_groups("memory", root)) {
+        room = std::min(room, room_in(group));
+    }
+    return Bytes{room};
 }
 
 void require_fit(const std::vector<MemoryItem>& items, Bytes limit, std::string_view limit_name) {

@@ -19,10 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "emulator/base/control_groups.hpp"
 #include "emulator/base/error.hpp"
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/base/unique_handle.hpp"
 #include "emulator/study/launch_sanity.hpp"
-#include "emulator/study/number_ranges.hpp"
 
 namespace traindyno {
 
@@ -151,6 +152,7 @@ RankFacts facts_of_this_process(const RankIntent& intent) {
         .cores = cores_of(allowed_cpus()),
         .host_cores = static_cast<std::int64_t>(
             cores_of(parse_ranges(first_line("/sys/devices/system/cpu/online"))).size()),
+        .cpu_quota = cpu_quota(),
         .threads = intent.threads,
         .launcher = launcher_claim(),
         .mpi = intent.mpi,
@@ -173,6 +175,9 @@ std::string to_text(const RankFacts& facts) {
         {"executable_hash", facts.executable_hash},
         {"config_hash", facts.config_hash},
     };
+    if (facts.cpu_quota) {
+        json["cpu_quota"] = *facts.cpu_quota;
+    }
     if (facts.launcher) {
         json["launcher"] = {facts.launcher->variable, facts.launcher->size, facts.launcher->rank};
     }
@@ -189,12 +194,16 @@ RankFacts rank_facts_from_text(const std::string& text) {
         .pid = json.at("pid"),
         .cores = parse_ranges(json.at("cores").get<std::string>()),
         .host_cores = json.at("host_cores"),
+        .cpu_quota = std::nullopt,
         .threads = json.at("threads"),
         .launcher = std::nullopt,
         .mpi = json.at("mpi"),
         .executable_hash = json.at("executable_hash"),
         .config_hash = json.at("config_hash"),
     };
+    if (json.contains("cpu_quota")) {
+        facts.cpu_quota = json.at("cpu_quota").get<double>();
+    }
     if (json.contains("launcher")) {
         const nlohmann::json& launcher = json.at("launcher");
         facts.launcher = LauncherClaim{

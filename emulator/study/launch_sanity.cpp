@@ -15,7 +15,7 @@
 
 #include "collectives/control.hpp"
 #include "emulator/base/error.hpp"
-#include "emulator/study/number_ranges.hpp"
+#include "emulator/base/number_ranges.hpp"
 
 namespace traindyno {
 
@@ -121,14 +121,13 @@ Contest tightest(const Contest& contest) {
     return result;
 }
 
-void judge_load(const Contest& contest, const SanityPolicy& policy, Findings& findings) {
-    const auto cores = static_cast<std::int64_t>(contest.cores.size());
-    const std::string what = fmt::format("oversubscribed: {} with {} threads for {} {} ({})",
-                                         names(contest.ranks),
-                                         threads_of(contest.ranks),
-                                         cores,
-                                         cores == 1 ? "core" : "cores",
-                                         ranges_text(contest.cores));
+/// `ranks` have fewer cores, or less time on them, than threads: `available` says how little.
+void report_oversubscription(const Neighbours& ranks,
+                             const std::string& available,
+                             const SanityPolicy& policy,
+                             Findings& findings) {
+    const std::string what = fmt::format(
+        "oversubscribed: {} with {} threads for {}", names(ranks), threads_of(ranks), available);
     if (policy.compute == Compute::timed) {
         findings.notes.push_back(what);
     } else if (policy.oversubscription == Oversubscription::allowed) {
@@ -139,6 +138,37 @@ void judge_load(const Contest& contest, const SanityPolicy& policy, Findings& fi
             " (ranks would be timed while they wait for a core) start fewer ranks or threads on "
             "the host, bind ranks to different cores, or pass --allow-oversubscribe to get "
             "results that are marked");
+    }
+}
+
+void judge_load(const Contest& contest, const SanityPolicy& policy, Findings& findings) {
+    report_oversubscription(contest.ranks,
+                            fmt::format("{} {} ({})",
+                                        contest.cores.size(),
+                                        contest.cores.size() == 1 ? "core" : "cores",
+                                        ranges_text(contest.cores)),
+                            policy,
+                            findings);
+}
+
+/// A control group's quota holds for all its processes together. Ranks of one kernel, host name and
+/// quota are taken to be in one group: containers on a host have host names of their own.
+void judge_quota(const Neighbours& ranks, const SanityPolicy& policy, Findings& findings) {
+    std::map<std::pair<std::string, double>, Neighbours> groups;
+    for (const RankFacts* facts : ranks) {
+        if (facts->cpu_quota) {
+            groups[{facts->host, *facts->cpu_quota}].push_back(facts);
+        }
+    }
+    for (const auto& [group, members] : groups) {
+        const double quota = group.second;
+        if (static_cast<double>(threads_of(members)) > quota) {
+            report_oversubscription(
+                members,
+                fmt::format("{:.3g} CPUs' worth of time (the quota of their control group)", quota),
+                policy,
+                findings);
+        }
     }
 }
 
@@ -239,6 +269,7 @@ Findings judge(const std::vector<RankFacts>& ranks, const SanityPolicy& policy) 
         findings);
     for (const Neighbours& neighbours : neighbourhoods(ranks)) {
         judge_cores(neighbours, policy, findings);
+        judge_quota(neighbours, policy, findings);
     }
     return findings;
 }

@@ -31,6 +31,7 @@ struct RankFacts {
     std::int64_t pid = 0;
     std::vector<std::int32_t> cores{};  ///< physical cores it may run on, named by their first CPU
     std::int64_t host_cores = 0;        ///< physical cores of the host
+    std::optional<double> cpu_quota{};  ///< CPUs' worth of time its control group allows
     std::int64_t threads = 1;           ///< compute threads it will start
     std::optional<LauncherClaim> launcher{};
     std::string mpi{};  ///< library version line

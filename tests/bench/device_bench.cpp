@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/device/cpu/attention.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
@@ -211,7 +212,7 @@ void run_all(int threads) {
     fmt::print("{}, {}, cores {}, {} threads\n",
                cpu_name(),
                cpu_compute_library(),
-               core_list(cores),
+               ranges_text(cores),
                threads);
     print_launch_gap(cores);
     print_bandwidths(team, cores);

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/cpu/kernels.hpp"
@@ -221,7 +222,7 @@ int run(int threads, std::int64_t tokens) {
         "{:<16} {:>21}  {:>7}  {:>7}  {:>6}  best layout of oneDNN\n",
         cpu_name(),
         cpu_compute_library(),
-        core_list(cores),
+        ranges_text(cores),
         threads,
         rounds,
         "product",

@@ -10,6 +10,7 @@
 #include <sched.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/base/unique_handle.hpp"
 
 namespace traindyno {
@@ -104,26 +105,11 @@ void bind_this_thread(const std::vector<int>& cores) {
         throw LibraryError(
             "pthread",
             error,
-            fmt::format("{} for cores {}", std::system_category().message(error), core_list(cores)),
+            fmt::format(
+                "{} for cores {}", std::system_category().message(error), ranges_text(cores)),
             "pthread_setaffinity_np",
             Where::here());
     }
-}
-
-std::string core_list(const std::vector<int>& cores) {
-    std::string text;
-    for (std::size_t i = 0; i < cores.size();) {
-        std::size_t last = i;
-        while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) {
-            ++last;
-        }
-        text += fmt::format("{}{}", text.empty() ? "" : ",", cores[i]);
-        if (last > i) {
-            text += fmt::format("-{}", cores[last]);
-        }
-        i = last + 1;
-    }
-    return text;
 }
 
 std::string cpu_name() {

@@ -28,9 +28,6 @@ struct HostResources {
 /// Keeps the calling thread on `cores`. Throws LibraryError.
 void bind_this_thread(const std::vector<int>& cores);
 
-/// "0-3,8": for reports.
-[[nodiscard]] std::string core_list(const std::vector<int>& cores);
-
 /// "AMD EPYC 7763 64-Core Processor"; "unknown CPU" where the topology does not say.
 [[nodiscard]] std::string cpu_name();
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/base/number_ranges.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/executor.hpp"
 #include "emulator/device/cpu/gemm.hpp"
@@ -18,7 +19,7 @@ class CpuDevice final : public Device {
   public:
     explicit CpuDevice(const CpuOptions& options)
         : options_(options),
-          name_(fmt::format("{}, cores {}", cpu_name(), core_list(options.cores))),
+          name_(fmt::format("{}, cores {}", cpu_name(), ranges_text(options.cores))),
           team_(options.cores, options.threads),
           worker_([this](const ComputeOp& op, const Task& task) { executor_->run(op, task); }) {
         worker_.call([this] { team_.adopt_this_thread(); });

@@ -38,13 +38,6 @@ TEST(SplitCores, refuses_ranks_outside_the_host) {
     EXPECT_THROW((void)split_cores({}, 0, 1), ContractError);
 }
 
-TEST(CoreList, joins_neighbours) {
-    EXPECT_EQ(core_list({}), "");
-    EXPECT_EQ(core_list({4}), "4");
-    EXPECT_EQ(core_list({0, 1, 2, 3, 8}), "0-3,8");
-    EXPECT_EQ(core_list({0, 2, 4}), "0,2,4");
-}
-
 TEST(AllowedCores, are_processors_this_process_may_run_on) {
     cpu_set_t set;
     ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);

@@ -177,6 +177,44 @@ std::vector<Case> core_cases() {
     };
 }
 
+std::vector<Case> quota_cases() {
+    const auto two_cpus = [](RankFacts& facts) { facts.cpu_quota = 2; };
+    const auto one_and_a_half = [](RankFacts& facts) { facts.cpu_quota = 1.5; };
+    const auto three_cpus = [](RankFacts& facts) { facts.cpu_quota = 3; };
+    const auto a_quota_per_container = [](RankFacts& facts) {
+        facts.host = fmt::format("pod{}", facts.rank.value() / 2);
+        facts.cpu_quota = 2;
+    };
+    return {
+        {"quota_that_suffices", with(healthy(3), three_cpus), strict, {}, {}, {}},
+        {"quota_of_each_container", with(healthy(4), a_quota_per_container), strict, {}, {}, {}},
+        {"more_ranks_than_quota",
+         with(healthy(3), two_cpus),
+         strict,
+         {"oversubscribed: ranks 0-2 on h1 with 3 threads for 2 CPUs' worth of time (the quota"},
+         {},
+         {}},
+        {"quota_of_a_part_of_a_cpu",
+         with(healthy(2), one_and_a_half),
+         strict,
+         {"oversubscribed: ranks 0-1 on h1 with 2 threads for 1.5 CPUs' worth of time (the quota"},
+         {},
+         {}},
+        {"more_ranks_than_quota_by_request",
+         with(healthy(3), two_cpus),
+         insisting,
+         {},
+         {"oversubscribed: ranks 0-2 on h1 with 3 threads for 2 CPUs' worth of time"},
+         {}},
+        {"more_ranks_than_quota_while_timed",
+         with(healthy(3), two_cpus),
+         timed,
+         {},
+         {},
+         {"oversubscribed: ranks 0-2 on h1 with 3 threads for 2 CPUs' worth of time"}},
+    };
+}
+
 std::vector<Case> agreement_cases() {
     const auto singleton = [](RankFacts& facts) {
         facts.launcher = LauncherClaim{.variable = "PMI_SIZE", .size = 8, .rank = 3};
@@ -237,6 +275,7 @@ std::vector<Case> agreement_cases() {
 const auto case_name = [](const testing::TestParamInfo<Case>& each) { return each.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(Cores, LaunchSanity, testing::ValuesIn(core_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Quotas, LaunchSanity, testing::ValuesIn(quota_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Agreement, LaunchSanity, testing::ValuesIn(agreement_cases()), case_name);
 
 TEST(Findings, refuse_with_every_refusal) {
@@ -257,6 +296,8 @@ TEST(RankFacts, survive_the_way_through_text) {
     }
     const RankFacts without_launcher{.host = "h", .cores = {}, .launcher = std::nullopt};
     EXPECT_EQ(rank_facts_from_text(to_text(without_launcher)), without_launcher);
+    const RankFacts with_quota{.host = "h", .cores = {}, .cpu_quota = 2.5};
+    EXPECT_EQ(rank_facts_from_text(to_text(with_quota)), with_quota);
 }
 
 TEST(RankFacts, of_this_process_are_those_of_this_host) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emulator/study/number_ranges.hpp"
+#include "emulator/base/number_ranges.hpp"
 
 #include <cstdint>
 #include <vector>
