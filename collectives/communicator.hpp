@@ -49,7 +49,8 @@ enum class Urgency : std::uint8_t { background, immediate };
 
 /// One group of ranks. Calls on one communicator must come in the same order on every member, from
 /// one thread. Buffers are host memory and must outlive the Pending. Sizes are in bytes, whole
-/// elements of `type`. bf16 sums are accumulated in fp32 per hop.
+/// elements of `type`. Sums of 16-bit types are accumulated in fp32
+/// per hop.
 class Communicator {
   public:
     virtual ~Communicator() = default;

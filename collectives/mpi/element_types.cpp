@@ -4,29 +4,27 @@
 #include <cstddef>
 #include <span>
 
-#include "collectives/bf16.hpp"
+#include "collectives/half_types.hpp"
 #include "collectives/mpi/check.hpp"
 
 namespace traindyno {
 
 namespace {
 
-std::span<const Bf16> values(const void* data, const int* count) {
-    return {static_cast<const Bf16*>(data), static_cast<std::size_t>(*count)};
-}
-
-std::span<Bf16> values(void* data, const int* count) {
-    return {static_cast<Bf16*>(data), static_cast<std::size_t>(*count)};
-}
-
 // MPI_User_function: not const, by MPI's signature.
 // NOLINTBEGIN(readability-non-const-parameter)
+template <class Half>
 void sum_callback(void* from, void* into, int* count, MPI_Datatype* /*type*/) {
-    add_bf16(values(static_cast<const void*>(from), count), values(into, count));
+    const auto length = static_cast<std::size_t>(*count);
+    add_halves(std::span{static_cast<const Half*>(from), length},
+               std::span{static_cast<Half*>(into), length});
 }
 
+template <class Half>
 void max_callback(void* from, void* into, int* count, MPI_Datatype* /*type*/) {
-    max_bf16(values(static_cast<const void*>(from), count), values(into, count));
+    const auto length = static_cast<std::size_t>(*count);
+    max_halves(std::span{static_cast<const Half*>(from), length},
+               std::span{static_cast<Half*>(into), length});
 }
 
 // NOLINTEND(readability-non-const-parameter)
@@ -48,10 +46,11 @@ void MpiOpTraits::destroy(Handle op) noexcept {
 }
 
 ElementTypes::ElementTypes()
-    : bf16_sum_(commutative(&sum_callback)), bf16_max_(commutative(&max_callback)) {
+    : bf16_{.sum = commutative(&sum_callback<Bf16>), .max = commutative(&max_callback<Bf16>)},
+      fp16_{.sum = commutative(&sum_callback<Fp16>), .max = commutative(&max_callback<Fp16>)} {
     MPI_Datatype two_bytes = MPI_DATATYPE_NULL;
     TD_MPI(MPI_Type_contiguous(2, MPI_BYTE, &two_bytes));
-    bf16_ = UniqueDatatype{two_bytes};
+    half_ = UniqueDatatype{two_bytes};
     TD_MPI(MPI_Type_commit(&two_bytes));
 }
 
@@ -60,7 +59,8 @@ MPI_Datatype ElementTypes::datatype(DType type) const {
         case DType::fp32:
             return MPI_FLOAT;
         case DType::bf16:
-            return bf16_.get();
+        case DType::fp16:
+            return half_.get();
         case DType::fp64:
             return MPI_DOUBLE;
         case DType::int64:
@@ -70,11 +70,14 @@ MPI_Datatype ElementTypes::datatype(DType type) const {
 }
 
 MPI_Op ElementTypes::operation(DType type, Reduction reduction) const {
+    const HalfOperations* const half = type == DType::bf16   ? &bf16_
+                                       : type == DType::fp16 ? &fp16_
+                                                             : nullptr;
     switch (reduction) {
         case Reduction::sum:
-            return type == DType::bf16 ? bf16_sum_.get() : MPI_SUM;
+            return half != nullptr ? half->sum.get() : MPI_SUM;
         case Reduction::max:
-            return type == DType::bf16 ? bf16_max_.get() : MPI_MAX;
+            return half != nullptr ? half->max.get() : MPI_MAX;
     }
     return MPI_OP_NULL;
 }

@@ -29,7 +29,8 @@ struct MpiOpTraits {
 using UniqueDatatype = UniqueHandle<MpiDatatypeTraits>;
 using UniqueOp = UniqueHandle<MpiOpTraits>;
 
-/// MPI has no bf16: it travels as two contiguous bytes with operations of our own.
+/// MPI has no 16-bit floating-point types: they travel as two contiguous bytes with operations of
+/// our own.
 class ElementTypes {
   public:
     ElementTypes();
@@ -38,9 +39,14 @@ class ElementTypes {
     [[nodiscard]] MPI_Op operation(DType type, Reduction reduction) const;
 
   private:
-    UniqueDatatype bf16_;
-    UniqueOp bf16_sum_;
-    UniqueOp bf16_max_;
+    struct HalfOperations {
+        UniqueOp sum;
+        UniqueOp max;
+    };
+
+    UniqueDatatype half_;
+    HalfOperations bf16_;
+    HalfOperations fp16_;
 };
 
 }  // namespace traindyno

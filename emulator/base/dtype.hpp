@@ -9,11 +9,11 @@
 
 namespace traindyno {
 
-enum class DType : std::uint8_t { fp32, bf16, fp64, int64 };
+enum class DType : std::uint8_t { fp32, bf16, fp16, fp64, int64 };
 
 template <>
 struct EnumNames<DType> {
-    static constexpr auto names = enum_table<DType>("fp32", "bf16", "fp64", "int64");
+    static constexpr auto names = enum_table<DType>("fp32", "bf16", "fp16", "fp64", "int64");
 };
 
 [[nodiscard]] constexpr std::int64_t element_size(DType type) {
@@ -21,6 +21,7 @@ struct EnumNames<DType> {
         case DType::fp32:
             return 4;
         case DType::bf16:
+        case DType::fp16:
             return 2;
         case DType::fp64:
         case DType::int64:

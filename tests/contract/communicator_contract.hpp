@@ -14,8 +14,8 @@
 
 #include <gtest/gtest.h>
 
-#include "collectives/bf16.hpp"
 #include "collectives/communicator.hpp"
+#include "collectives/half_types.hpp"
 
 namespace traindyno::test {
 
@@ -64,6 +64,8 @@ template <class T>
 [[nodiscard]] T element(std::int64_t value) {
     if constexpr (std::is_same_v<T, Bf16>) {
         return to_bf16(static_cast<float>(value));
+    } else if constexpr (std::is_same_v<T, Fp16>) {
+        return to_fp16(static_cast<float>(value));
     } else {
         return static_cast<T>(value);
     }

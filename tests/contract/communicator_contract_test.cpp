@@ -40,6 +40,11 @@ struct TypeOf<Bf16> {
 };
 
 template <>
+struct TypeOf<Fp16> {
+    static constexpr DType type = DType::fp16;
+};
+
+template <>
 struct TypeOf<std::int64_t> {
     static constexpr DType type = DType::int64;
 };
@@ -50,6 +55,7 @@ void for_each_type(Check&& check) {
     check(float{});
     check(double{});
     check(Bf16{});
+    check(Fp16{});
     check(std::int64_t{});
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collectives/bf16.hpp"
+#include "collectives/half_types.hpp"
 
 #include <cstddef>
 
@@ -15,7 +15,7 @@
 namespace traindyno {
 
 TD_WIDEST_VECTORS
-void add_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
+void add_halves(std::span<const Bf16> from, std::span<Bf16> into) {
     TD_EXPECT(from.size() == into.size());
     const Bf16* const source = from.data();
     Bf16* const target = into.data();
@@ -25,10 +25,30 @@ void add_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
 }
 
 TD_WIDEST_VECTORS
-void max_bf16(std::span<const Bf16> from, std::span<Bf16> into) {
+void add_halves(std::span<const Fp16> from, std::span<Fp16> into) {
+    TD_EXPECT(from.size() == into.size());
+    const Fp16* const source = from.data();
+    Fp16* const target = into.data();
+    for (std::size_t i = 0; i < into.size(); ++i) {
+        target[i] = to_fp16(to_float(target[i]) + to_float(source[i]));
+    }
+}
+
+TD_WIDEST_VECTORS
+void max_halves(std::span<const Bf16> from, std::span<Bf16> into) {
     TD_EXPECT(from.size() == into.size());
     const Bf16* const source = from.data();
     Bf16* const target = into.data();
+    for (std::size_t i = 0; i < into.size(); ++i) {
+        target[i] = to_float(target[i]) < to_float(source[i]) ? source[i] : target[i];
+    }
+}
+
+TD_WIDEST_VECTORS
+void max_halves(std::span<const Fp16> from, std::span<Fp16> into) {
+    TD_EXPECT(from.size() == into.size());
+    const Fp16* const source = from.data();
+    Fp16* const target = into.data();
     for (std::size_t i = 0; i < into.size(); ++i) {
         target[i] = to_float(target[i]) < to_float(source[i]) ? source[i] : target[i];
     }

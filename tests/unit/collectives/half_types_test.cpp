@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collectives/bf16.hpp"
+#include "collectives/half_types.hpp"
 
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -43,7 +44,7 @@ TEST(Bf16, sums_in_fp32_and_rounds_once) {
     // 256 + 1.5 = 257.5, nearer to 258. Truncation would give 256.
     const std::vector<Bf16> from{to_bf16(1.5F), to_bf16(1.0F), to_bf16(-3.0F)};
     std::vector<Bf16> into{to_bf16(256.0F), to_bf16(256.0F), to_bf16(3.0F)};
-    add_bf16(from, into);
+    add_halves(from, into);
     EXPECT_EQ(to_float(into[0]), 258.0F);
     EXPECT_EQ(to_float(into[1]), 256.0F);
     EXPECT_EQ(to_float(into[2]), 0.0F);
@@ -52,7 +53,7 @@ TEST(Bf16, sums_in_fp32_and_rounds_once) {
 TEST(Bf16, takes_the_larger_value_not_the_larger_pattern) {
     const std::vector<Bf16> from{to_bf16(-2.0F), to_bf16(-2.0F), to_bf16(5.0F)};
     std::vector<Bf16> into{to_bf16(1.0F), to_bf16(-1.0F), to_bf16(4.0F)};
-    max_bf16(from, into);
+    max_halves(from, into);
     EXPECT_EQ(to_float(into[0]), 1.0F);
     EXPECT_EQ(to_float(into[1]), -1.0F);
     EXPECT_EQ(to_float(into[2]), 5.0F);
@@ -62,7 +63,7 @@ TEST(Bf16, long_reductions_leave_no_element_out) {
     for (const std::size_t length : {std::size_t{1}, std::size_t{31}, std::size_t{1000}}) {
         const std::vector<Bf16> from(length, to_bf16(2.0F));
         std::vector<Bf16> into(length, to_bf16(1.0F));
-        add_bf16(from, into);
+        add_halves(from, into);
         EXPECT_EQ(into, std::vector<Bf16>(length, to_bf16(3.0F)));
     }
 }
@@ -70,8 +71,60 @@ TEST(Bf16, long_reductions_leave_no_element_out) {
 TEST(Bf16, unequal_lengths_are_our_bug) {
     const std::vector<Bf16> from(2);
     std::vector<Bf16> into(3);
-    EXPECT_THROW(add_bf16(from, into), ContractError);
-    EXPECT_THROW(max_bf16(from, into), ContractError);
+    EXPECT_THROW(add_halves(from, into), ContractError);
+    EXPECT_THROW(max_halves(from, into), ContractError);
+}
+
+TEST(Fp16, of_every_pattern_survives_the_way_through_fp32) {
+    for (std::uint32_t pattern = 0; pattern <= 0xffffU; ++pattern) {
+        const auto half = static_cast<Fp16>(pattern);
+        if (std::isnan(to_float(half))) {
+            EXPECT_EQ(pattern & 0x7c00U, 0x7c00U);
+            EXPECT_TRUE(std::isnan(to_float(to_fp16(to_float(half)))));
+        } else {
+            EXPECT_EQ(to_fp16(to_float(half)), half) << pattern;
+        }
+    }
+}
+
+TEST(Fp16, values_are_those_of_binary16) {
+    EXPECT_EQ(to_float(Fp16{0x3c00}), 1.0F);
+    EXPECT_EQ(to_float(Fp16{0xc000}), -2.0F);
+    EXPECT_EQ(to_float(Fp16{0x7bff}), 65504.0F);
+    EXPECT_EQ(to_float(Fp16{0x0400}), std::ldexp(1.0F, -14));
+    EXPECT_EQ(to_float(Fp16{0x0001}), std::ldexp(1.0F, -24));
+    EXPECT_EQ(to_float(Fp16{0xfc00}), -std::numeric_limits<float>::infinity());
+}
+
+TEST(Fp16, rounds_to_nearest_ties_to_even) {
+    EXPECT_EQ(to_float(to_fp16(2049.0F)), 2048.0F);  // between 2048 and 2050
+    EXPECT_EQ(to_float(to_fp16(2051.0F)), 2052.0F);  // between 2050 and 2052
+    EXPECT_EQ(to_float(to_fp16(std::nextafter(2049.0F, 3000.0F))), 2050.0F);
+    const float smallest = std::ldexp(1.0F, -24);
+    EXPECT_EQ(to_float(to_fp16(smallest / 2)), 0.0F);
+    EXPECT_EQ(to_float(to_fp16(smallest * 1.5F)), smallest * 2);
+    EXPECT_EQ(to_float(to_fp16(-smallest * 0.75F)), -smallest);
+    EXPECT_EQ(to_fp16(-0.0F), Fp16{0x8000});
+}
+
+TEST(Fp16, overflows_to_infinity_from_halfway_to_the_next_value) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(to_float(to_fp16(std::nextafter(65520.0F, 0.0F))), 65504.0F);
+    EXPECT_EQ(to_float(to_fp16(65520.0F)), infinity);
+    EXPECT_EQ(to_float(to_fp16(-1e30F)), -infinity);
+    EXPECT_TRUE(std::isnan(to_float(to_fp16(std::numeric_limits<float>::quiet_NaN()))));
+}
+
+TEST(Fp16, sums_in_fp32_and_rounds_once) {
+    const std::vector<Fp16> from{to_fp16(1.5F), to_fp16(1.0F), to_fp16(-3.0F)};
+    std::vector<Fp16> into{to_fp16(2048.0F), to_fp16(2048.0F), to_fp16(3.0F)};
+    add_halves(from, into);
+    EXPECT_EQ(to_float(into[0]), 2050.0F);  // 2049.5, nearer to 2050
+    EXPECT_EQ(to_float(into[1]), 2048.0F);
+    EXPECT_EQ(to_float(into[2]), 0.0F);
+    max_halves(from, into);
+    EXPECT_EQ(to_float(into[0]), 2050.0F);
+    EXPECT_EQ(to_float(into[2]), 0.0F);
 }
 
 }  // namespace

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// How NCCL carries a group's traffic.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "emulator/base/units.hpp"
+
+namespace traindyno {
+
+/// Whether several ranks may share one GPU: a functional mode, never a performance result.
+enum class GpuSharing : std::uint8_t { refused, allowed };
+
+/// Zero or empty leaves the choice to NCCL.
+struct NcclOptions {
+    std::int32_t min_ctas = 0;  ///< thread blocks, hence multiprocessors, per collective
+    std::int32_t max_ctas = 0;
+    std::optional<std::int32_t> cga_cluster_size;  ///< blocks per cluster; NCCL takes 4 on sm_90
+    SimTime timeout = std::chrono::seconds{120};   ///< for set-up; steps have the engine's
+    GpuSharing sharing = GpuSharing::refused;
+};
+
+}  // namespace traindyno

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a CUDA device is made with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "emulator/base/enum_names.hpp"
+#include "emulator/base/precision.hpp"
+
+namespace traindyno {
+
+/// What weights and activations hold. Zeros draw less power and run faster than training does.
+enum class InputData : std::uint8_t { normal, zeros };
+
+template <>
+struct EnumNames<InputData> {
+    static constexpr auto names = enum_table<InputData>("normal", "zeros");
+};
+
+struct CudaOptions {
+    int ordinal = 0;  ///< CUDA's number among the devices visible to this process
+    Precision precision = Precision::bf16;
+    InputData data = InputData::normal;
+    unsigned seed = 0;
+    int reserved_sms = 0;    ///< multiprocessors that matrix products leave to communication
+    std::string plan_cache;  ///< file of tuned plans; "" = tune anew and keep nothing
+};
+
+}  // namespace traindyno

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cuda/runtime.hpp"
+
+namespace traindyno {
+
+namespace {
+
+std::byte* allocate_device(Bytes size) {
+    void* memory = nullptr;
+    if (size > Bytes{0}) {
+        TD_CUDA(cudaMalloc(&memory, static_cast<std::size_t>(size.value())));
+    }
+    return static_cast<std::byte*>(memory);
+}
+
+std::byte* allocate_pinned(Bytes size) {
+    void* memory = nullptr;
+    if (size > Bytes{0}) {
+        TD_CUDA(cudaMallocHost(&memory, static_cast<std::size_t>(size.value())));
+    }
+    return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+void check_cuda(cudaError_t code, const char* call, Where where) {
+    if (code != cudaSuccess) {
+        throw LibraryError("CUDA", code, cudaGetErrorString(code), call, where);
+    }
+}
+
+// Destroying an object after a failed kernel reports that failure again: it was thrown before.
+void StreamTraits::destroy(Handle stream) noexcept {
+    (void)cudaStreamDestroy(stream);
+}
+
+void EventTraits::destroy(Handle event) noexcept {
+    (void)cudaEventDestroy(event);
+}
+
+CudaStream make_stream(StreamPriority priority) {
+    int least = 0;
+    int greatest = 0;
+    TD_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    cudaStream_t stream = nullptr;
+    TD_CUDA(cudaStreamCreateWithPriority(
+        &stream, cudaStreamNonBlocking, priority == StreamPriority::highest ? greatest : least));
+    return CudaStream(stream);
+}
+
+CudaEvent make_event(EventTiming timing) {
+    cudaEvent_t event = nullptr;
+    TD_CUDA(cudaEventCreateWithFlags(
+        &event, timing == EventTiming::on ? cudaEventDefault : cudaEventDisableTiming));
+    return CudaEvent(event);
+}
+
+bool is_complete(cudaEvent_t event) {
+    const cudaError_t state = cudaEventQuery(event);
+    if (state == cudaErrorNotReady) {
+        return false;
+    }
+    check_cuda(state, "cudaEventQuery", Where::here());
+    return true;
+}
+
+DeviceBytes::DeviceBytes(Bytes size) : memory_(allocate_device(size)), size_(size) {}
+
+void DeviceBytes::Traits::destroy(Handle memory) noexcept {
+    (void)cudaFree(memory);
+}
+
+PinnedBytes::PinnedBytes(Bytes size) : memory_(allocate_pinned(size)), size_(size) {}
+
+void PinnedBytes::Traits::destroy(Handle memory) noexcept {
+    (void)cudaFreeHost(memory);
+}
+
+}  // namespace traindyno

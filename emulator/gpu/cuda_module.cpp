@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The entry of libtraindyno_cuda.so.
+#include <string_view>
+
+#include "collectives/communicator.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/gpu/inventory.hpp"
+#include "emulator/gpu/module.hpp"
+
+namespace traindyno {
+
+namespace {
+
+class CudaModule final : public GpuModule {
+  public:
+    [[nodiscard]] GpuInventory inventory() override { return cuda_inventory(); }
+};
+
+}  // namespace
+
+}  // namespace traindyno
+
+/// The module, when it was built as a part of `build`; null otherwise.
+extern "C" traindyno::GpuModule* traindyno_gpu_module(const char* build) {
+    static traindyno::CudaModule module;
+    return std::string_view(build) == TRAINDYNO_BUILD ? &module : nullptr;
+}
