@@ -5,6 +5,7 @@
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/device/timed/timed_device.hpp"
+#include "emulator/engine/engine.hpp"
 
 namespace traindyno {
 
@@ -32,16 +33,39 @@ std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
          .memory_limit = request.machine->memory});
 }
 
+/// Steps driven by a host thread: the ranks' own communicator carries the traffic.
+class HostBackend final : public Backend {
+  public:
+    HostBackend(const MeasureRequest& request, const RankResources& resources)
+        : request_(request), resources_(resources) {}
+
+    [[nodiscard]] std::unique_ptr<Device> make_device() override {
+        return request_.device == DeviceKind::cpu ? make_cpu(request_, resources_)
+                                                  : make_timed(request_);
+    }
+
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& /*ranks*/,
+                                                             Device& /*device*/) override {
+        return nullptr;
+    }
+
+    [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
+                                                          Device& device,
+                                                          const GroupCommunicators& traffic,
+                                                          RunnerOptions options) override {
+        return std::make_unique<Engine>(order, device, traffic, options);
+    }
+
+  private:
+    const MeasureRequest& request_;
+    const RankResources& resources_;
+};
+
 }  // namespace
 
-std::unique_ptr<Device> make_device(const MeasureRequest& request, const RankResources& resources) {
-    switch (request.device) {
-        case DeviceKind::cpu:
-            return make_cpu(request, resources);
-        case DeviceKind::timed:
-            return make_timed(request);
-    }
-    return nullptr;
+std::unique_ptr<Backend> make_backend(const MeasureRequest& request,
+                                      const RankResources& resources) {
+    return std::make_unique<HostBackend>(request, resources);
 }
 
 }  // namespace traindyno

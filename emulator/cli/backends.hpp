@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place that knows every device.
+// The one place that knows every device and every carrier of traffic.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "emulator/cli/request.hpp"
-#include "emulator/device/device.hpp"
+#include "emulator/study/backend.hpp"
 
 namespace traindyno {
 
@@ -18,8 +18,9 @@ struct RankResources {
     std::int64_t local_size = 1;  ///< ranks of this job on the host
 };
 
-/// A new device of the requested kind for this rank. Throws ConfigError.
-[[nodiscard]] std::unique_ptr<Device> make_device(const MeasureRequest& request,
-                                                  const RankResources& resources);
+/// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws
+/// ConfigError.
+[[nodiscard]] std::unique_ptr<Backend> make_backend(const MeasureRequest& request,
+                                                    const RankResources& resources);
 
 }  // namespace traindyno

@@ -219,7 +219,9 @@ ExitCode measure_command(const Flags& flags,
             line->keep("note: " + note);
         }
     }
+    const auto backend = make_backend(request, launch.resources);
     run_points(*world,
+               *backend,
                {.points = plans(request, skip),
                 .options = request.measure,
                 .hosts = launch.hosts,
@@ -230,7 +232,6 @@ ExitCode measure_command(const Flags& flags,
                             line->show(text);
                         }
                     },
-                .make_device = [&] { return make_device(request, launch.resources); },
                 .on_point = [&](const Point& point) { recorder.add(point); }});
     line.reset();
 

@@ -26,6 +26,8 @@ struct Interval {
 /// Number of a submitted operation, counted from 0 since `prepare`.
 using Ticket = std::int64_t;
 
+enum class CopyDirection : std::uint8_t { to_host, to_device };
+
 struct DeviceInfo {
     std::string kind;          ///< "cpu", "timed"
     std::string name;          ///< "AMD EPYC 7B13, cores 0-3"
@@ -52,8 +54,15 @@ class Device {
     [[nodiscard]] virtual Interval interval(Ticket ticket) const = 0;
     /// Sleeps until completed() has grown past `seen` or `deadline` has passed; burns no core.
     virtual void wait(Ticket seen, SimTime deadline) = 0;
-    /// Host-addressable memory of a slice, for communicators and checks.
+    /// Memory of a slice, for communicators: device memory where the device has its own.
     [[nodiscard]] virtual std::span<std::byte> memory(const Slice& slice, const Task& task) = 0;
+    /// Copies every `stride`-th element of a slice, from its first on, from or to `host`, where
+    /// they lie packed. No outstanding operation may touch them. Returns once it is done.
+    virtual void copy(CopyDirection direction,
+                      const Slice& slice,
+                      const Task& task,
+                      std::int64_t stride,
+                      std::span<std::byte> host) = 0;
     [[nodiscard]] virtual DeviceInfo info() const = 0;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -88,6 +89,24 @@ std::span<std::byte> SpaceMemory::at(const Slice& slice, const Task& task) const
     TD_EXPECT(first >= 0 && length >= 0 &&
               first + length <= static_cast<std::int64_t>(array.size()));
     return array.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length));
+}
+
+void SpaceMemory::copy(CopyDirection direction,
+                       const Slice& slice,
+                       const Task& task,
+                       std::int64_t stride,
+                       std::span<std::byte> host) const {
+    const auto width = static_cast<std::size_t>(element_size(dtype(slice.space)));
+    TD_EXPECT(stride > 0);
+    const std::size_t step = static_cast<std::size_t>(stride) * width;
+    const std::span<std::byte> memory = at(slice, task);
+    TD_EXPECT(host.size() == (memory.size() + step - 1) / step * width);
+    for (std::size_t from = 0, packed = 0; from < memory.size(); from += step, packed += width) {
+        std::byte* const there = memory.data() + from;
+        std::byte* const here = host.data() + packed;
+        const bool down = direction == CopyDirection::to_host;
+        std::memcpy(down ? here : there, down ? there : here, width);
+    }
 }
 
 }  // namespace traindyno

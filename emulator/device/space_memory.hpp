@@ -7,6 +7,7 @@
 #include <span>
 
 #include "emulator/base/units.hpp"
+#include "emulator/device/device.hpp"
 #include "emulator/program/step_program.hpp"
 
 namespace traindyno {
@@ -43,6 +44,12 @@ class SpaceMemory {
     /// Memory of `slice` of `task`. ContractError when it leaves its space.
     [[nodiscard]] std::span<std::byte> at(const Slice& slice, const Task& task) const;
     [[nodiscard]] std::span<std::byte> all(Space space) const;
+    /// Device::copy on host memory.
+    void copy(CopyDirection direction,
+              const Slice& slice,
+              const Task& task,
+              std::int64_t stride,
+              std::span<std::byte> host) const;
 
     [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, precision_); }
 

@@ -47,7 +47,7 @@ class Exchange {
   public:
     Exchange(const IssueOrder& order,
              std::span<const StepTrace> steps,
-             GroupCommunicators& communicators)
+             const GroupCommunicators& communicators)
         : order_(order), steps_(steps), communicators_(communicators) {
         arrivals_.assign(steps.size(), std::vector<Arrival>(order.ops().size()));
         for (OpIndex index = 0; index < order.ops().size(); ++index) {
@@ -143,7 +143,7 @@ class Exchange {
 
     const IssueOrder& order_;
     std::span<const StepTrace> steps_;
-    GroupCommunicators& communicators_;
+    const GroupCommunicators& communicators_;
     std::map<GroupId, Channel> reductions_;
     std::map<std::pair<GroupId, Lane>, Channel> transfers_;
     std::vector<std::vector<Arrival>> arrivals_;
@@ -153,7 +153,7 @@ class Exchange {
 
 std::vector<std::vector<Arrival>> exchange_arrivals(const IssueOrder& order,
                                                     std::span<StepTrace> steps,
-                                                    GroupCommunicators& communicators,
+                                                    const GroupCommunicators& communicators,
                                                     const ClockSync& clock) {
     for (StepTrace& step : steps) {
         step.begin = clock.to_common(step.begin);

@@ -5,7 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/step_runner.hpp"
+#include "emulator/program/issue_order.hpp"
 #include "emulator/trace/account.hpp"
 #include "emulator/trace/clock_sync.hpp"
 
@@ -14,9 +15,10 @@ namespace traindyno {
 /// Rewrites `steps` (traced, same number on every rank) to the common clock and returns, for each
 /// step, the arrivals at its operations. Collective over every group of the program; run it between
 /// steps.
-[[nodiscard]] std::vector<std::vector<Arrival>> exchange_arrivals(const IssueOrder& order,
-                                                                  std::span<StepTrace> steps,
-                                                                  GroupCommunicators& communicators,
-                                                                  const ClockSync& clock);
+[[nodiscard]] std::vector<std::vector<Arrival>> exchange_arrivals(
+    const IssueOrder& order,
+    std::span<StepTrace> steps,
+    const GroupCommunicators& communicators,
+    const ClockSync& clock);
 
 }  // namespace traindyno

@@ -11,6 +11,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/engine/describe_op.hpp"
 
 namespace traindyno {
 
@@ -34,8 +35,8 @@ bool is_compute(Lane lane) {
 
 Engine::Engine(const IssueOrder& order,
                Device& device,
-               GroupCommunicators& communicators,
-               EngineOptions options)
+               const GroupCommunicators& communicators,
+               RunnerOptions options)
     : order_(order), device_(device), communicators_(communicators), options_(options) {
     TD_EXPECT(communicators_.size() == order_.program().groups.size());
     done_.resize(order_.ops().size());
@@ -163,11 +164,13 @@ Pending Engine::start(OpIndex index) {
     Communicator& group = *communicators_[group_id(op).index()];
     return std::visit(
         Overloaded{[&](const AllReduce& reduce) {
-                       const auto buffer = device_.memory(reduce.buffer, task);
-                       if (reduce.buffer.elements >= check_minimum) {
-                           stamp(buffer, reduce.dtype, group.rank(), check_key(index));
-                       }
-                       return all_reduce(index, reduce, buffer, group);
+                       stamp(marks_for(reduce),
+                             reduce.buffer.elements,
+                             reduce.dtype,
+                             group.rank(),
+                             check_key(index));
+                       copy_marks(CopyDirection::to_device, reduce.buffer, task);
+                       return all_reduce(index, reduce, device_.memory(reduce.buffer, task), group);
                    },
                    [&](const Send& send) {
                        spans_[index].begin = now();
@@ -204,16 +207,40 @@ std::uint32_t Engine::check_key(OpIndex index) {
 void Engine::verify(OpIndex index) {
     const auto& op = std::get<CommOp>(order_.block_op(index).op);
     const auto* reduce = std::get_if<AllReduce>(&op);
-    if (reduce == nullptr || reduce->buffer.elements < check_minimum) {
+    if (reduce == nullptr) {
         return;
     }
-    const ReductionChecks found = check(device_.memory(reduce->buffer, order_.task_of(index)),
+    const std::span<std::byte> marks = marks_for(*reduce);
+    copy_marks(CopyDirection::to_host, reduce->buffer, order_.task_of(index));
+    const ReductionChecks found = check(marks,
+                                        reduce->buffer.elements,
                                         reduce->dtype,
                                         reduce->reduction,
                                         communicators_[reduce->group.index()]->size(),
                                         check_key(index));
     checks_.checked += found.checked;
     checks_.wrong += found.wrong;
+}
+
+std::span<std::byte> Engine::marks_for(const AllReduce& op) {
+    marks_.resize(
+        static_cast<std::size_t>(size_of(mark_count(op.buffer.elements), op.dtype).value()));
+    return marks_;
+}
+
+/// Between marks_ and the buffer they were made for.
+void Engine::copy_marks(CopyDirection direction, const Slice& buffer, const Task& task) {
+    if (marks_.empty()) {
+        return;
+    }
+    const auto count = static_cast<std::size_t>(mark_count(buffer.elements));
+    const std::size_t width = marks_.size() / count;
+    const std::span<std::byte> marks(marks_);
+    Slice part = buffer;
+    part.elements = buffer.elements - 1;
+    device_.copy(direction, part, task, check_stride, marks.first(marks.size() - width));
+    part = {.space = buffer.space, .offset = buffer.offset + buffer.elements - 1, .elements = 1};
+    device_.copy(direction, part, task, 1, marks.last(width));
 }
 
 void Engine::complete(OpIndex index) {
@@ -256,34 +283,17 @@ void Engine::idle(SimTime last_progress) {
     }
 }
 
-std::string Engine::describe(OpIndex index) const {
-    const IssuedOp& issued = order_.ops()[index];
-    const Task& task = order_.task_of(index);
-    std::string text = fmt::format("  {} of {}, micro-batch {}, layer {}",
-                                   to_string(issued.lane),
-                                   order_.program().blocks[task.block.index()].name,
-                                   task.micro_batch.value(),
-                                   task.layer.value());
-    if (const auto* op = std::get_if<CommOp>(&order_.block_op(index).op)) {
-        const Group& group = order_.program().groups[group_id(*op).index()];
-        text += fmt::format(": {} bytes in the {} group of {} ranks",
-                            payload(*op).value(),
-                            to_string(group.kind),
-                            group.size());
-    }
-    return text;
-}
-
 std::string Engine::outstanding() const {
     std::string text;
     for (const LaneState& lane : lanes_) {
         if (lane.in_flight) {
-            text += describe(*lane.in_flight) + "\n";
+            text += describe(order_, *lane.in_flight) + "\n";
         }
     }
     if (submitted_ > harvested_) {
         const auto compute = order_.lane(Lane::compute);
-        text += describe(compute[static_cast<std::size_t>(harvested_ - first_ticket_)]) + "\n";
+        text +=
+            describe(order_, compute[static_cast<std::size_t>(harvested_ - first_ticket_)]) + "\n";
     }
     return text;
 }

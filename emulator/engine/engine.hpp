@@ -13,58 +13,28 @@
 
 #include "collectives/communicator.hpp"
 #include "emulator/device/device.hpp"
-#include "emulator/engine/reduction_check.hpp"
+#include "emulator/engine/step_runner.hpp"
 #include "emulator/program/issue_order.hpp"
-#include "emulator/trace/trace.hpp"
 
 namespace traindyno {
-
-/// Whether communication happens. `removed` completes every communication at once.
-enum class Traffic : std::uint8_t { real, removed };
-enum class Tracing : std::uint8_t { off, on };
-
-template <>
-struct EnumNames<Tracing> {
-    static constexpr auto names = enum_table<Tracing>("off", "on");
-};
-
-/// How the host thread waits while only communication is outstanding.
-enum class Waiting : std::uint8_t {
-    poll,   ///< test again at once: lowest latency, needs a core
-    sleep,  ///< sleep between tests: for ranks that outnumber the cores
-};
-
-struct EngineOptions {
-    SimTime timeout = std::chrono::seconds{120};  ///< nothing completing for this long is a hang
-    Waiting waiting = Waiting::poll;
-};
-
-/// communicators[i] carries the traffic of StepProgram::groups[i]; null where the group is unused.
-using GroupCommunicators = std::vector<std::unique_ptr<Communicator>>;
 
 /// Executes steps of one program. One host thread posts communications, submits compute and
 /// advances both; the device computes on its own. References must outlive the engine; the device
 /// must have been prepared with the same program.
-class Engine {
+class Engine final : public StepRunner {
   public:
     Engine(const IssueOrder& order,
            Device& device,
-           GroupCommunicators& communicators,
-           EngineOptions options);
+           const GroupCommunicators& communicators,
+           RunnerOptions options);
 
-    /// Runs one step to its end. Throws HangError when nothing completes for options.timeout.
-    [[nodiscard]] StepTrace run_step(Traffic traffic, Tracing tracing);
+    [[nodiscard]] StepTrace run_step(Traffic traffic, Tracing tracing) override;
 
-    /// Checks of all steps so far.
-    [[nodiscard]] ReductionChecks checks() const { return checks_; }
+    [[nodiscard]] ReductionChecks checks() override { return checks_; }
 
-    /// What is outstanding, one line each: task, operation, group, bytes. For hang reports; another
-    /// thread may call it only while blocked_since() is set.
-    [[nodiscard]] std::string outstanding() const;
+    [[nodiscard]] std::string outstanding() const override;
 
-    /// Since when the calling thread has been inside a blocking collective; 0 = it is not. May be
-    /// read from another thread.
-    [[nodiscard]] SimTime blocked_since() const {
+    [[nodiscard]] SimTime blocked_since() const override {
         return SimTime{blocked_since_.load(std::memory_order_relaxed)};
     }
 
@@ -91,17 +61,17 @@ class Engine {
     void complete(OpIndex index);
     [[nodiscard]] std::uint32_t check_key(OpIndex index);
     void verify(OpIndex index);
+    [[nodiscard]] std::span<std::byte> marks_for(const AllReduce& op);
+    void copy_marks(CopyDirection direction, const Slice& buffer, const Task& task);
     void idle(SimTime last_progress);
     [[nodiscard]] bool ready(OpIndex index) const;
 
     [[nodiscard]] LaneState& state(Lane lane) { return lanes_[static_cast<std::size_t>(lane)]; }
 
-    [[nodiscard]] std::string describe(OpIndex index) const;
-
     const IssueOrder& order_;
     Device& device_;
-    GroupCommunicators& communicators_;
-    EngineOptions options_;
+    const GroupCommunicators& communicators_;
+    RunnerOptions options_;
     Traffic traffic_ = Traffic::real;
 
     std::vector<std::uint8_t> done_;
@@ -115,6 +85,7 @@ class Engine {
     SimTime poll_interval_{0};
     std::atomic<std::int64_t> blocked_since_{0};
     ReductionChecks checks_;
+    std::vector<std::byte> marks_;  ///< of the buffer in hand; kept to allocate once
 };
 
 }  // namespace traindyno

@@ -56,16 +56,9 @@ float load(const std::byte* at, DType type) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
 }
 
-/// Calls `visit(element index)` for every element that carries a pattern.
-template <class Visit>
-void for_each_marked(std::int64_t elements, Visit&& visit) {
-    if (elements < check_minimum) {
-        return;
-    }
-    for (std::int64_t index = 0; index < elements - 1; index += check_stride) {
-        visit(index);
-    }
-    visit(elements - 1);
+/// Element index of mark `mark` of `count`.
+std::int64_t marked_index(std::int64_t mark, std::int64_t count, std::int64_t elements) {
+    return mark < count - 1 ? mark * check_stride : elements - 1;
 }
 
 /// bf16 keeps 8 significant bits, and every one of `size` additions may round by half a unit.
@@ -78,31 +71,43 @@ float tolerance(DType type, std::int64_t expected, std::int64_t size) {
 
 }  // namespace
 
-void stamp(std::span<std::byte> buffer, DType type, GroupRank rank, std::uint32_t key) {
-    TD_EXPECT(type == DType::fp32 || type == DType::bf16);
-    const std::int64_t width = element_size(type);
-    for_each_marked(static_cast<std::int64_t>(buffer.size()) / width, [&](std::int64_t index) {
-        store(buffer.data() + index * width,
-              type,
-              static_cast<float>(pattern(rank.value(), key, index)));
-    });
+std::int64_t mark_count(std::int64_t elements) {
+    return elements < check_minimum ? 0 : (elements - 1 + check_stride - 1) / check_stride + 1;
 }
 
-ReductionChecks check(std::span<const std::byte> buffer,
+void stamp(std::span<std::byte> marks,
+           std::int64_t elements,
+           DType type,
+           GroupRank rank,
+           std::uint32_t key) {
+    TD_EXPECT(type == DType::fp32 || type == DType::bf16);
+    const std::int64_t count = mark_count(elements);
+    TD_EXPECT(static_cast<std::int64_t>(marks.size()) == count * element_size(type));
+    for (std::int64_t mark = 0; mark < count; ++mark) {
+        const std::int64_t index = marked_index(mark, count, elements);
+        store(marks.data() + mark * element_size(type),
+              type,
+              static_cast<float>(pattern(rank.value(), key, index)));
+    }
+}
+
+ReductionChecks check(std::span<const std::byte> marks,
+                      std::int64_t elements,
                       DType type,
                       Reduction reduction,
                       std::int64_t size,
                       std::uint32_t key) {
-    ReductionChecks result;
-    const std::int64_t width = element_size(type);
-    for_each_marked(static_cast<std::int64_t>(buffer.size()) / width, [&](std::int64_t index) {
-        const std::int64_t expected = reduced(reduction, size, key, index);
-        const float error =
-            std::abs(load(buffer.data() + index * width, type) - static_cast<float>(expected));
-        ++result.checked;
+    const std::int64_t count = mark_count(elements);
+    TD_EXPECT(static_cast<std::int64_t>(marks.size()) == count * element_size(type));
+    ReductionChecks result{.checked = count, .wrong = 0};
+    for (std::int64_t mark = 0; mark < count; ++mark) {
+        const std::int64_t expected =
+            reduced(reduction, size, key, marked_index(mark, count, elements));
+        const float error = std::abs(load(marks.data() + mark * element_size(type), type) -
+                                     static_cast<float>(expected));
         // Negated so that a NaN counts as wrong.
         result.wrong += !(error <= tolerance(type, expected, size)) ? 1 : 0;
-    });
+    }
     return result;
 }
 

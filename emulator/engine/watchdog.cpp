@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/device/device.hpp"
 
 namespace traindyno {
 
@@ -18,8 +19,8 @@ constexpr auto look_every = std::chrono::milliseconds{200};
 
 }  // namespace
 
-Watchdog::Watchdog(const Engine& engine, SimTime timeout, std::string rank_name)
-    : engine_(engine),
+Watchdog::Watchdog(const StepRunner& runner, SimTime timeout, std::string rank_name)
+    : runner_(runner),
       timeout_(timeout),
       rank_name_(std::move(rank_name)),
       thread_([this] { watch(); }) {}
@@ -36,7 +37,7 @@ Watchdog::~Watchdog() {
 void Watchdog::watch() {
     std::unique_lock lock(mutex_);
     while (!stopping_.wait_for(lock, look_every, [this] { return stop_; })) {
-        const SimTime since = engine_.blocked_since();
+        const SimTime since = runner_.blocked_since();
         if (since == SimTime{0} || now() - since < timeout_) {
             continue;
         }
@@ -45,7 +46,7 @@ void Watchdog::watch() {
                    "outstanding here:\n{}",
                    rank_name_,
                    to_seconds(timeout_),
-                   engine_.outstanding());
+                   runner_.outstanding());
         std::fflush(stderr);
         std::_Exit(static_cast<int>(ExitCode::hang));
     }

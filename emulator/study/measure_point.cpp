@@ -93,7 +93,7 @@ std::int64_t resident_bytes() {
 }  // namespace
 
 std::optional<Point> measure_point(Communicator& ranks,
-                                   Device& device,
+                                   Backend& backend,
                                    const PointContext& context) {
     const PointPlan& plan = context.plan;
     const StepProgram program =
@@ -101,22 +101,31 @@ std::optional<Point> measure_point(Communicator& ranks,
     if (program.rank == WorldRank{0}) {
         verify_programs(plan);
     }
-    GroupCommunicators groups = make_groups(program, plan.layout, ranks);
-    in_agreement(ranks, [&] { device.prepare(program); });
+    const GroupCommunicators control = make_groups(program, plan.layout, ranks);
+    std::unique_ptr<Device> device;
+    in_agreement(ranks, [&] {
+        device = backend.make_device();
+        device->prepare(program);
+    });
+    const std::unique_ptr<Communicator> carrier = backend.make_traffic(ranks, *device);
+    const GroupCommunicators carried =
+        carrier ? make_groups(program, plan.layout, *carrier) : GroupCommunicators{};
+    const GroupCommunicators& traffic = carrier ? carried : control;
     const IssueOrder order(program);
     const SimTime timeout = from_seconds(context.options.timeout_seconds);
-    Engine engine(order, device, groups, {.timeout = timeout, .waiting = context.waiting});
+    const std::unique_ptr<StepRunner> runner = backend.make_runner(
+        order, *device, traffic, {.timeout = timeout, .waiting = context.waiting});
     const Watchdog watchdog(
-        engine, timeout, fmt::format("rank {}, {}", program.rank.value(), context.place.host));
-    const DeviceInfo info = device.info();
-    const RankSamples samples = PointSampler(order, engine, groups, ranks, context).run();
+        *runner, timeout, fmt::format("rank {}, {}", program.rank.value(), context.place.host));
+    const DeviceInfo info = device->info();
+    const RankSamples samples = PointSampler(order, *runner, control, ranks, context).run();
     const auto packed = gather_text(ranks,
                                     GroupRank{0},
                                     pack({.host = context.place.host,
                                           .device = info.name,
                                           .peak = info.peak,
                                           .resident_bytes = resident_bytes(),
-                                          .checks = engine.checks(),
+                                          .checks = runner->checks(),
                                           .samples = samples}));
     if (ranks.rank() != GroupRank{0}) {
         return std::nullopt;

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "collectives/communicator.hpp"
-#include "emulator/device/device.hpp"
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/step_runner.hpp"
 #include "emulator/model/model.hpp"
+#include "emulator/study/backend.hpp"
 #include "emulator/study/study.hpp"
 
 namespace traindyno {
@@ -50,11 +50,11 @@ struct PointContext {
     Progress progress;
 };
 
-/// Collective over `ranks`, one rank per cell of plan.layout. The device is prepared here and holds
-/// the program's memory until it is destroyed. Returns the point on rank 0, nothing elsewhere.
-/// Throws ConfigError on all ranks when a device refuses the program on any.
+/// Collective over `ranks`, one rank per cell of plan.layout; what `backend` makes lives as long as
+/// the call. Returns the point on rank 0, nothing elsewhere. Throws ConfigError on all ranks when a
+/// device refuses the program on any.
 [[nodiscard]] std::optional<Point> measure_point(Communicator& ranks,
-                                                 Device& device,
+                                                 Backend& backend,
                                                  const PointContext& context);
 
 }  // namespace traindyno

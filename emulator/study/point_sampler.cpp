@@ -27,11 +27,11 @@ constexpr std::int64_t largest_batch = 100;
 }  // namespace
 
 PointSampler::PointSampler(const IssueOrder& order,
-                           Engine& engine,
-                           GroupCommunicators& groups,
+                           StepRunner& runner,
+                           const GroupCommunicators& groups,
                            Communicator& ranks,
                            const PointContext& context)
-    : order_(order), engine_(engine), groups_(groups), ranks_(ranks), context_(context) {}
+    : order_(order), runner_(runner), groups_(groups), ranks_(ranks), context_(context) {}
 
 RankSamples PointSampler::run() {
     warm_up();
@@ -60,7 +60,7 @@ void PointSampler::warm_up() {
         return rule.steps() < limits.at_most && rule.state() == WarmUp::State::warming ? 1 : 0;
     };
     while (decided_by_first(another()) != 0) {
-        const StepTrace step = engine_.run_step(Traffic::real, context_.options.tracing);
+        const StepTrace step = runner_.run_step(Traffic::real, context_.options.tracing);
         last_step_seconds_ = to_seconds(step.length());
         rule.add(last_step_seconds_);
     }
@@ -73,7 +73,7 @@ void PointSampler::measure_without_communication() {
     std::vector<StepTrace> steps;
     std::vector<double> seconds;
     for (std::int64_t i = 0; i < reference_steps; ++i) {
-        steps.push_back(engine_.run_step(Traffic::removed, Tracing::on));
+        steps.push_back(runner_.run_step(Traffic::removed, Tracing::on));
         seconds.push_back(to_seconds(steps.back().length()));
     }
     samples_.removed_step_seconds = median(seconds);
@@ -115,7 +115,7 @@ std::int64_t PointSampler::next_batch(StoppingRule& rule) {
 void PointSampler::run_batch(std::int64_t steps, StoppingRule& rule) {
     std::vector<StepTrace> traces;
     for (std::int64_t i = 0; i < steps; ++i) {
-        traces.push_back(engine_.run_step(Traffic::real, context_.options.tracing));
+        traces.push_back(runner_.run_step(Traffic::real, context_.options.tracing));
         if (i > 0) {
             // Steps are contiguous: what lies between two belongs to the earlier one.
             traces[static_cast<std::size_t>(i) - 1].end = traces.back().begin;

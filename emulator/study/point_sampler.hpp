@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "emulator/engine/arrivals.hpp"
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/step_runner.hpp"
 #include "emulator/study/measure_point.hpp"
 #include "emulator/study/sampling.hpp"
 #include "emulator/trace/clock_sync.hpp"
@@ -49,8 +49,8 @@ struct RankSamples {
 class PointSampler {
   public:
     PointSampler(const IssueOrder& order,
-                 Engine& engine,
-                 GroupCommunicators& groups,
+                 StepRunner& runner,
+                 const GroupCommunicators& groups,
                  Communicator& ranks,
                  const PointContext& context);
 
@@ -69,8 +69,8 @@ class PointSampler {
     [[nodiscard]] bool is_first() const { return ranks_.rank() == GroupRank{0}; }
 
     const IssueOrder& order_;
-    Engine& engine_;
-    GroupCommunicators& groups_;
+    StepRunner& runner_;
+    const GroupCommunicators& groups_;
     Communicator& ranks_;
     const PointContext& context_;
     std::vector<SimTime> reference_;  ///< per operation: median time without communication

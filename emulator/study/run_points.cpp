@@ -12,7 +12,7 @@ namespace traindyno {
 
 namespace {
 
-void measure(Communicator& ranks, const PointPlan& plan, const StudyRun& run) {
+void measure(Communicator& ranks, Backend& backend, const PointPlan& plan, const StudyRun& run) {
     const std::int64_t size = plan.layout.ranks();
     run.progress(fmt::format("measuring {} rank{}: {}, global batch {}",
                              size,
@@ -22,9 +22,8 @@ void measure(Communicator& ranks, const PointPlan& plan, const StudyRun& run) {
     const std::set<std::string> nodes(run.hosts.begin(), run.hosts.begin() + size);
     const RankPlace place{.host = run.hosts[ranks.rank().index()],
                           .nodes = static_cast<std::int64_t>(nodes.size())};
-    const auto device = run.make_device();
     const auto point = measure_point(ranks,
-                                     *device,
+                                     backend,
                                      {.plan = plan,
                                       .options = run.options,
                                       .place = place,
@@ -37,7 +36,7 @@ void measure(Communicator& ranks, const PointPlan& plan, const StudyRun& run) {
 
 }  // namespace
 
-void run_points(Communicator& world, const StudyRun& run) {
+void run_points(Communicator& world, Backend& backend, const StudyRun& run) {
     const GroupRank rank = world.rank();
     for (const PointPlan& plan : run.points) {
         const bool member = rank.value() < plan.layout.ranks();
@@ -45,7 +44,7 @@ void run_points(Communicator& world, const StudyRun& run) {
         std::string refusal;
         if (member) {
             try {
-                measure(*ranks, plan, run);
+                measure(*ranks, backend, plan, run);
             } catch (const ConfigError& error) {
                 refusal = error.what();
             }

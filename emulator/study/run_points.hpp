@@ -4,18 +4,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "collectives/communicator.hpp"
-#include "emulator/device/device.hpp"
 #include "emulator/study/measure_point.hpp"
 
 namespace traindyno {
-
-/// A fresh device for this rank; its memory goes with it after the point.
-using DeviceFactory = std::function<std::unique_ptr<Device>()>;
 
 struct StudyRun {
     std::vector<PointPlan> points;  ///< in the order to measure
@@ -23,12 +18,11 @@ struct StudyRun {
     std::vector<std::string> hosts;  ///< of every rank of the job
     Waiting waiting = Waiting::poll;
     Progress progress;
-    DeviceFactory make_device;
     std::function<void(const Point&)> on_point;  ///< on rank 0, as soon as a point is complete
 };
 
 /// Collective over `world`. Point p runs on ranks 0..p.layout.ranks()-1. What on_point or a device
 /// refuses (ConfigError) ends the run with that error on every rank.
-void run_points(Communicator& world, const StudyRun& run);
+void run_points(Communicator& world, Backend& backend, const StudyRun& run);
 
 }  // namespace traindyno

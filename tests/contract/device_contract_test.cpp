@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every Device promises, whatever it computes on.
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -231,12 +231,40 @@ TEST_P(DeviceContract, memory_keeps_what_is_written) {
     const auto device = make();
     device->prepare(program);
     const Slice slice{.space = Space::gradient, .offset = 100, .elements = matrix};
-    const std::vector<float> values(static_cast<std::size_t>(matrix), 1.5F);
-    std::memcpy(device->memory(slice, task_of(program)).data(), values.data(), matrix * 4);
+    std::vector<float> values(static_cast<std::size_t>(matrix), 1.5F);
+    const auto bytes = std::as_writable_bytes(std::span(values));
+    device->copy(CopyDirection::to_device, slice, task_of(program), 1, bytes);
     submit_all(*device, program);
     wait_for(*device, 4);
-    EXPECT_EQ(
-        std::memcmp(device->memory(slice, task_of(program)).data(), values.data(), matrix * 4), 0);
+    const std::vector<float> written = std::exchange(values, std::vector<float>(values.size()));
+    device->copy(CopyDirection::to_host,
+                 slice,
+                 task_of(program),
+                 1,
+                 std::as_writable_bytes(std::span(values)));
+    EXPECT_EQ(values, written);
+}
+
+TEST_P(DeviceContract, copies_every_stride_th_element_and_no_other) {
+    const StepProgram program = products(1);
+    const auto device = make();
+    device->prepare(program);
+    constexpr std::int64_t elements = 10;
+    const Slice slice{.space = Space::gradient, .offset = 5, .elements = elements};
+    std::vector<float> all(elements, 7.0F);
+    const auto copy = [&](CopyDirection direction, std::int64_t stride, std::vector<float>& host) {
+        device->copy(
+            direction, slice, task_of(program), stride, std::as_writable_bytes(std::span(host)));
+    };
+    copy(CopyDirection::to_device, 1, all);
+    std::vector<float> every_fourth{1.0F, 2.0F, 3.0F};  // elements 0, 4 and 8
+    copy(CopyDirection::to_device, 4, every_fourth);
+    copy(CopyDirection::to_host, 1, all);
+    EXPECT_EQ(all, (std::vector<float>{1, 7, 7, 7, 2, 7, 7, 7, 3, 7}));
+    std::vector<float> every_third(4);
+    copy(CopyDirection::to_host, 3, every_third);
+    EXPECT_EQ(every_third, (std::vector<float>{1, 7, 7, 7}));
+    EXPECT_THROW(copy(CopyDirection::to_host, 5, every_third), ContractError);
 }
 
 TEST_P(DeviceContract, refuses_slices_outside_their_space) {

@@ -55,6 +55,15 @@ class CpuDevice final : public Device {
         return executor_->memory().at(slice, task);
     }
 
+    void copy(CopyDirection direction,
+              const Slice& slice,
+              const Task& task,
+              std::int64_t stride,
+              std::span<std::byte> host) override {
+        TD_EXPECT(executor_);
+        executor_->memory().copy(direction, slice, task, stride, host);
+    }
+
     [[nodiscard]] DeviceInfo info() const override {
         return {.kind = "cpu",
                 .name = name_,

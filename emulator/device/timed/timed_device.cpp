@@ -73,6 +73,14 @@ class TimedDevice final : public Device {
         return memory_.at(slice, task);
     }
 
+    void copy(CopyDirection direction,
+              const Slice& slice,
+              const Task& task,
+              std::int64_t stride,
+              std::span<std::byte> host) override {
+        memory_.copy(direction, slice, task, stride, host);
+    }
+
     [[nodiscard]] DeviceInfo info() const override {
         return {.kind = "timed",
                 .name = options_.name,

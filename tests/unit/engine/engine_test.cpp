@@ -42,7 +42,7 @@ class EngineTest : public ::testing::Test {
     }
 
     StepProgram program_;
-    EngineOptions options_{.timeout = std::chrono::milliseconds{200}};
+    RunnerOptions options_{.timeout = std::chrono::milliseconds{200}};
     ReductionChecks checks_;
 };
 

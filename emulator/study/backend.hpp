@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a study runs on: a device, whatever carries the traffic, and the runner that joins them.
+#pragma once
+
+#include <memory>
+
+#include "collectives/communicator.hpp"
+#include "emulator/device/device.hpp"
+#include "emulator/engine/step_runner.hpp"
+#include "emulator/program/issue_order.hpp"
+
+namespace traindyno {
+
+/// Makes this rank's part of a point. Objects are made in the order below and die in reverse.
+class Backend {
+  public:
+    virtual ~Backend() = default;
+
+    /// A fresh device; its memory goes with it after the point.
+    [[nodiscard]] virtual std::unique_ptr<Device> make_device() = 0;
+
+    /// A communicator over the same ranks for the steps' traffic, in memory of `device`; null where
+    /// `ranks` itself is to carry it. Collective.
+    [[nodiscard]] virtual std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
+                                                                     Device& device) = 0;
+
+    /// The runner of order.program(), which `device` is prepared for. Arguments outlive it.
+    /// Collective.
+    [[nodiscard]] virtual std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
+                                                                  Device& device,
+                                                                  const GroupCommunicators& traffic,
+                                                                  RunnerOptions options) = 0;
+};
+
+}  // namespace traindyno
