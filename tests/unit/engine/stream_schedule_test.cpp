@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/engine/stream_schedule.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/tiny_program.hpp"
+#include "tests/unit/program/cases.hpp"
+
+namespace traindyno {
+namespace {
+
+using test::add_task;
+using test::all_reduce;
+using test::elementwise;
+
+std::vector<OpIndex> waits(const StreamSchedule& schedule, OpIndex index) {
+    const auto span = schedule.waits_of(index);
+    return {span.begin(), span.end()};
+}
+
+BlockOp compute(std::vector<std::uint32_t> after = {}) {
+    return {.op = elementwise(), .after = std::move(after)};
+}
+
+BlockOp reduce(Lane lane, std::vector<std::uint32_t> after = {}) {
+    return {.op = all_reduce(GroupId{0}, 100), .lane = lane, .after = std::move(after)};
+}
+
+TEST(StreamSchedule, needs_no_wait_within_a_lane) {
+    StepProgram program = test::program_with_group(2, 100);
+    const TaskId first = add_task(program, {compute(), compute()});
+    add_task(program, {compute()}, {first});
+    const StreamSchedule schedule{IssueOrder(program)};
+    for (const OpIndex index : {0U, 1U, 2U}) {
+        EXPECT_TRUE(schedule.waits_of(index).empty());
+        EXPECT_FALSE(schedule.is_awaited(index));
+    }
+    EXPECT_EQ(schedule.lanes().size(), 1U);
+    EXPECT_EQ(schedule.lanes().front(), Lane::compute);
+}
+
+TEST(StreamSchedule, waits_for_the_last_operation_of_another_lane_only) {
+    StepProgram program = test::program_with_group(2, 100);
+    const TaskId work = add_task(program, {compute(), compute(), compute()});
+    add_task(program, {reduce(Lane::dp)}, {work});
+    const StreamSchedule schedule{IssueOrder(program)};
+    EXPECT_EQ(waits(schedule, 3), (std::vector<OpIndex>{2}));
+    EXPECT_TRUE(schedule.is_awaited(2));
+    EXPECT_FALSE(schedule.is_awaited(1));
+    EXPECT_EQ(std::vector(schedule.lanes().begin(), schedule.lanes().end()),
+              (std::vector{Lane::compute, Lane::dp}));
+}
+
+TEST(StreamSchedule, does_not_wait_for_what_an_earlier_wait_implies) {
+    StepProgram program = test::program_with_group(2, 100);
+    // 0 compute; 1 tp after 0; 2 dp after 1 (implies 0); 3 dp after 0; 4 compute after 2 (implies
+    // 1)
+    add_task(program,
+             {compute(),
+              reduce(Lane::tp, {0}),
+              reduce(Lane::dp, {0, 1}),
+              reduce(Lane::dp, {0}),
+              compute({1, 2})});
+    const StreamSchedule schedule{IssueOrder(program)};
+    EXPECT_EQ(waits(schedule, 1), (std::vector<OpIndex>{0}));
+    EXPECT_EQ(waits(schedule, 2), (std::vector<OpIndex>{1}));
+    EXPECT_TRUE(schedule.waits_of(3).empty());
+    EXPECT_EQ(waits(schedule, 4), (std::vector<OpIndex>{2}));
+}
+
+/// Everything that is complete before an operation starts, by lane order and `edges`.
+using Ancestors = std::vector<std::vector<bool>>;
+
+template <class EdgesOf>
+Ancestors ancestors_of(const IssueOrder& order, EdgesOf&& edges_of) {
+    Ancestors before(order.ops().size(), std::vector<bool>(order.ops().size()));
+    std::array<std::optional<OpIndex>, enum_count<Lane>> last;
+    for (OpIndex index = 0; index < order.ops().size(); ++index) {
+        const auto add = [&](OpIndex earlier) {
+            before[index][earlier] = true;
+            for (OpIndex i = 0; i < earlier; ++i) {
+                before[index][i] = before[index][i] || before[earlier][i];
+            }
+        };
+        auto& previous = last[static_cast<std::size_t>(order.ops()[index].lane)];
+        if (previous) {
+            add(*previous);
+        }
+        previous = index;
+        for (const OpIndex earlier : edges_of(index)) {
+            add(earlier);
+        }
+    }
+    return before;
+}
+
+void expect_same_order_with_fewest_waits(const StepProgram& program) {
+    const IssueOrder order(program);
+    const StreamSchedule schedule(order);
+    const Ancestors wanted = ancestors_of(order, [&](OpIndex index) {
+        std::vector<OpIndex> edges;
+        order.for_each_dependency(index, [&](OpIndex earlier) { edges.push_back(earlier); });
+        return edges;
+    });
+    const auto scheduled = [&](std::optional<std::pair<OpIndex, OpIndex>> without) {
+        return ancestors_of(order, [&](OpIndex index) {
+            std::vector<OpIndex> edges = waits(schedule, index);
+            if (without && without->first == index) {
+                edges.erase(std::remove(edges.begin(), edges.end(), without->second), edges.end());
+            }
+            return edges;
+        });
+    };
+    EXPECT_EQ(scheduled(std::nullopt), wanted);
+    std::set<OpIndex> awaited;
+    for (OpIndex index = 0; index < order.ops().size(); ++index) {
+        for (const OpIndex wait : schedule.waits_of(index)) {
+            awaited.insert(wait);
+            EXPECT_NE(scheduled(std::pair{index, wait}), wanted) << index << " waits for " << wait;
+        }
+    }
+    for (OpIndex index = 0; index < order.ops().size(); ++index) {
+        EXPECT_EQ(schedule.is_awaited(index), awaited.contains(index));
+    }
+}
+
+TEST(StreamSchedule, keeps_the_order_of_every_program_with_fewest_waits) {
+    for (const Case& point : grid(4, {3})) {
+        if (point.model.layers > 4 || point.setup.recompute == Recompute::selective) {
+            continue;  // the closure below is quadratic, and selective adds no dependency of its
+                       // own
+        }
+        SCOPED_TRACE(point.text());
+        for (std::int64_t rank = 0; rank < point.layout.ranks(); rank += point.layout.tp) {
+            expect_same_order_with_fewest_waits(
+                build_step(point.model, point.layout, point.setup, WorldRank{rank}));
+        }
+        if (HasFailure()) {
+            return;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace traindyno
