@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "emulator/cli/request.hpp"
-#include "emulator/study/backend.hpp"
+#include "emulator/engine/backend.hpp"
 
 namespace traindyno {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entry of libtraindyno_cuda.so.
+#include <memory>
 #include <string_view>
 
-#include "collectives/communicator.hpp"
-#include "emulator/base/error.hpp"
+#include "emulator/gpu/cuda_backend.hpp"
 #include "emulator/gpu/inventory.hpp"
 #include "emulator/gpu/module.hpp"
 
@@ -14,6 +14,10 @@ namespace {
 class CudaModule final : public GpuModule {
   public:
     [[nodiscard]] GpuInventory inventory() override { return cuda_inventory(); }
+
+    [[nodiscard]] std::unique_ptr<Backend> make_backend(const GpuOptions& options) override {
+        return make_cuda_backend(options);
+    }
 };
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "emulator/base/units.hpp"
+#include "emulator/engine/backend.hpp"
+#include "emulator/gpu/gpu_options.hpp"
 
 namespace traindyno {
 
@@ -39,14 +41,16 @@ struct GpuInventory {
     friend bool operator==(const GpuInventory&, const GpuInventory&) = default;
 };
 
-/// What the module makes. Objects must be destroyed before the process unloads anything; nothing
-/// does.
+/// What the module gives. It is never unloaded, so what it made may live as long as the process.
 class GpuModule {
   public:
     virtual ~GpuModule() = default;
 
     /// Never throws for a missing driver or device: that is an answer.
     [[nodiscard]] virtual GpuInventory inventory() = 0;
+
+    /// Makes options.device.ordinal the current device of this thread.
+    [[nodiscard]] virtual std::unique_ptr<Backend> make_backend(const GpuOptions& options) = 0;
 };
 
 /// The module, or why there is none. It is loaded once and stays until the process ends.

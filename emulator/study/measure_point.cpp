@@ -114,7 +114,7 @@ std::optional<Point> measure_point(Communicator& ranks,
     const IssueOrder order(program);
     const SimTime timeout = from_seconds(context.options.timeout_seconds);
     const std::unique_ptr<StepRunner> runner = backend.make_runner(
-        order, *device, traffic, {.timeout = timeout, .waiting = context.waiting});
+        order, *device, ranks, traffic, {.timeout = timeout, .waiting = context.waiting});
     const Watchdog watchdog(
         *runner, timeout, fmt::format("rank {}, {}", program.rank.value(), context.place.host));
     const DeviceInfo info = device->info();

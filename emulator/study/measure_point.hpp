@@ -9,9 +9,8 @@
 #include <string>
 
 #include "collectives/communicator.hpp"
-#include "emulator/engine/step_runner.hpp"
+#include "emulator/engine/backend.hpp"
 #include "emulator/model/model.hpp"
-#include "emulator/study/backend.hpp"
 #include "emulator/study/study.hpp"
 
 namespace traindyno {

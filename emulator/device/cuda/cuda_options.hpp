@@ -7,6 +7,7 @@
 
 #include "emulator/base/enum_names.hpp"
 #include "emulator/base/precision.hpp"
+#include "emulator/base/units.hpp"
 
 namespace traindyno {
 
@@ -18,11 +19,21 @@ struct EnumNames<InputData> {
     static constexpr auto names = enum_table<InputData>("normal", "zeros");
 };
 
+/// Of a stream among those of the device: where both wait for a multiprocessor, thread blocks of
+/// the highest priority start first.
+enum class StreamPriority : std::uint8_t { normal, highest };
+
+template <>
+struct EnumNames<StreamPriority> {
+    static constexpr auto names = enum_table<StreamPriority>("normal", "highest");
+};
+
 struct CudaOptions {
     int ordinal = 0;  ///< CUDA's number among the devices visible to this process
     Precision precision = Precision::bf16;
     InputData data = InputData::normal;
     unsigned seed = 0;
+    FlopRate peak{0};        ///< dense peak of the device in that precision; 0 = unknown
     int reserved_sms = 0;    ///< multiprocessors that matrix products leave to communication
     std::string plan_cache;  ///< file of tuned plans; "" = tune anew and keep nothing
 };

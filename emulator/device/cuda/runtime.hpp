@@ -10,6 +10,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/base/unique_handle.hpp"
 #include "emulator/base/units.hpp"
+#include "emulator/device/cuda/cuda_options.hpp"
 
 namespace traindyno {
 
@@ -35,7 +36,6 @@ struct EventTraits {
 using CudaStream = UniqueHandle<StreamTraits>;
 using CudaEvent = UniqueHandle<EventTraits>;
 
-enum class StreamPriority : std::uint8_t { normal, highest };
 enum class EventTiming : std::uint8_t { off, on };
 
 /// A stream that does not synchronise with the legacy default stream.

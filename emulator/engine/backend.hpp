@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a study runs on: a device, whatever carries the traffic, and the runner that joins them.
+// What steps run on: a device, whatever carries the traffic, and the runner that joins them.
 #pragma once
 
 #include <memory>
@@ -24,11 +24,12 @@ class Backend {
     [[nodiscard]] virtual std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
                                                                      Device& device) = 0;
 
-    /// The runner of order.program(), which `device` is prepared for. Arguments outlive it.
-    /// Collective.
+    /// The runner of order.program(), which `device` is prepared for. What the arguments refer to
+    /// outlives it. Collective over `ranks`; `groups` were split from make_traffic's communicator.
     [[nodiscard]] virtual std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
                                                                   Device& device,
-                                                                  const GroupCommunicators& traffic,
+                                                                  Communicator& ranks,
+                                                                  const GroupCommunicators& groups,
                                                                   RunnerOptions options) = 0;
 };
 

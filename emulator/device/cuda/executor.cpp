@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cuda/executor.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/base/overloaded.hpp"
+#include "emulator/device/memory_check.hpp"
+
+namespace traindyno {
+
+namespace {
+
+constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
+constexpr float activation_deviation = 1.0F;
+
+template <class Visit>
+void for_each_compute_op(const StepProgram& program, Visit&& visit) {
+    for (const Block& block : program.blocks) {
+        for (const BlockOp& op : block.ops) {
+            if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
+                visit(*compute);
+            }
+        }
+    }
+}
+
+int multiprocessors_of(int ordinal) {
+    int count = 0;
+    TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
+    return count;
+}
+
+Bytes free_memory() {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    TD_CUDA(cudaMemGetInfo(&free, &total));
+    return Bytes{static_cast<std::int64_t>(free)};
+}
+
+}  // namespace
+
+CudaExecutor::CudaExecutor(const StepProgram& program,
+                           const CudaOptions& options,
+                           cudaStream_t stream)
+    : options_(options),
+      storage_(storage_type(program.precision)),
+      stream_(stream),
+      multiprocessors_(multiprocessors_of(options.ordinal)),
+      gemms_(options.plan_cache),
+      plan_(program, options, gemms_) {
+    gemms_.save_plans();
+    notes_ = gemms_.notes();
+    make_attentions(program);
+    size_scratch(program);
+    require_memory(program);
+    memory_ = std::make_unique<DeviceMemory>(program);
+    scratch_ = DeviceBytes(size_of(scratch_elements_, DType::fp32));
+    attention_workspace_ = DeviceBytes(attention_workspace_size_);
+    bias_gradient_ = DeviceBytes(size_of(plan_.bias_gradient_elements(), DType::fp32));
+    warm_up(program);
+    fill();
+}
+
+void CudaExecutor::make_attentions(const StepProgram& program) {
+    const auto make = [&](const auto& op) {
+        const AttentionShape shape = shape_of(op);
+        if (attentions_.contains(shape)) {
+            return;
+        }
+        cuda::AttentionFactory::Made made = attention_factory_.make(shape, storage_);
+        notes_.push_back(
+            made.reason.empty()
+                ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())
+                : fmt::format("attention: matrix products and softmax ({})", made.reason));
+        attention_workspace_size_ =
+            std::max(attention_workspace_size_, made.attention->workspace_size());
+        attentions_.emplace(shape, std::move(made.attention));
+    };
+    for_each_compute_op(program, [&](const ComputeOp& op) {
+        if (const auto* forward = std::get_if<AttentionForward>(&op)) {
+            make(*forward);
+        } else if (const auto* backward = std::get_if<AttentionBackward>(&op)) {
+            make(*backward);
+        }
+    });
+}
+
+void CudaExecutor::size_scratch(const StepProgram& program) {
+    const auto cover = [&](const Elementwise& op) {
+        for (const std::string& problem : problems_of(op)) {
+            throw ContractError(fmt::format("{}: {}", to_string(op.kind), problem), Where::here());
+        }
+        scratch_elements_ =
+            std::max(scratch_elements_, cuda::scratch_elements(op, multiprocessors_));
+        reads_.reserve(std::max(reads_.capacity(), op.reads.size()));
+        writes_.reserve(std::max(writes_.capacity(), op.writes.size()));
+    };
+    for_each_compute_op(program, [&](const ComputeOp& op) {
+        if (const auto* elementwise = std::get_if<Elementwise>(&op)) {
+            cover(*elementwise);
+        }
+    });
+    for (const auto& [op, launch] : plan_.products()) {
+        if (!launch.add_bias_gradient.writes.empty()) {
+            cover(launch.add_bias_gradient);
+        }
+    }
+}
+
+void CudaExecutor::require_memory(const StepProgram& program) const {
+    std::vector<MemoryItem> items = memory_items(program);
+    items.push_back(
+        {.name = "kernel_scratch",
+         .bytes = size_of(scratch_elements_ + plan_.bias_gradient_elements(), DType::fp32)});
+    items.push_back({.name = "attention_workspace", .bytes = attention_workspace_size_});
+    require_fit(items, free_memory(), "the GPU has free");
+}
+
+/// Runs every kernel once before any collective is under way: CUDA loads a kernel at its first
+/// launch and may wait for the whole device meanwhile, a collective of this rank included.
+void CudaExecutor::warm_up(const StepProgram& program) {
+    std::vector<bool> warm(program.blocks.size());
+    for (const Task& task : program.tasks) {
+        if (warm[task.block.index()]) {
+            continue;
+        }
+        warm[task.block.index()] = true;
+        for (const BlockOp& op : program.blocks[task.block.index()].ops) {
+            if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
+                run(*compute, task);
+            }
+        }
+    }
+    TD_CUDA(cudaStreamSynchronize(stream_));
+}
+
+void CudaExecutor::fill() {
+    const auto fill = [&](const Operand& data, float deviation, unsigned seed) {
+        if (options_.data == InputData::zeros) {
+            cuda::fill_zero(data, stream_);
+        } else {
+            cuda::fill_random(data, deviation, seed, stream_);
+        }
+    };
+    const unsigned seed = options_.seed;
+    fill(memory_->all(Space::parameter), weight_deviation, seed);
+    fill(memory_->master(), weight_deviation, seed);  // equal, but for rounding
+    fill(memory_->all(Space::saved), activation_deviation, seed + 1);
+    fill(memory_->all(Space::workspace), activation_deviation, seed + 2);
+    for (const Operand& zero :
+         {memory_->all(Space::gradient), memory_->all(Space::scalar), memory_->m(), memory_->v()}) {
+        cuda::fill_zero(zero, stream_);
+    }
+}
+
+void CudaExecutor::run(const ComputeOp& op, const Task& task) {
+    if (!plan_.is_folded(op)) {
+        std::visit(Overloaded{[&](const MatMul& product) { run_op(op, product, task); },
+                              [&](const auto& other) { run_op(other, task); }},
+                   op);
+    }
+}
+
+void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task& task) {
+    const ProductLaunch& launch = plan_.product(op);
+    const KernelStep& step = launch.step;
+    const auto at = [&](const Slice& slice) -> void* {
+        return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
+    };
+    const bool stores_gradient = !launch.add_bias_gradient.writes.empty();
+    gemms_.run(*launch.plan,
+               {.a = at(product.a),
+                .b = at(product.b),
+                .c = at(step.output),
+                .vector = stores_gradient ? bias_gradient_.data() : at(step.bias),
+                .aux = at(step.auxiliary)},
+               stream_);
+    if (stores_gradient) {
+        add_bias_gradient(launch, task);
+    }
+}
+
+void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& task) {
+    // The vector has the type of the product's result (cublasLt.h, BIAS_DATA_TYPE).
+    const DType type = dtype_of(launch.step.output.space, storage_);
+    const Operand stored{
+        .data = bias_gradient_.data(), .elements = launch.step.bias.elements, .dtype = type};
+    const Operand gradient = memory_->operand(launch.step.bias, task);
+    cuda::run_elementwise(launch.add_bias_gradient, {&stored, 1}, {&gradient, 1}, context(task));
+}
+
+void CudaExecutor::run_op(const AttentionForward& op, const Task& task) {
+    attentions_.at(shape_of(op))
+        ->forward({.qkv = memory_->at(op.qkv, task).data(),
+                   .context = memory_->at(op.context, task).data(),
+                   .statistics = memory_->operand(op.statistics, task).as<float>(),
+                   .workspace = attention_workspace_.data()},
+                  stream_);
+}
+
+void CudaExecutor::run_op(const AttentionBackward& op, const Task& task) {
+    attentions_.at(shape_of(op))
+        ->backward({.qkv = memory_->at(op.qkv, task).data(),
+                    .context = memory_->at(op.context, task).data(),
+                    .statistics = memory_->operand(op.statistics, task).as<float>(),
+                    .grad_context = memory_->at(op.grad_context, task).data(),
+                    .grad_qkv = memory_->at(op.grad_qkv, task).data(),
+                    .workspace = attention_workspace_.data()},
+                   stream_);
+}
+
+void CudaExecutor::run_op(const Elementwise& op, const Task& task) {
+    reads_.clear();
+    writes_.clear();
+    for (const Slice& slice : op.reads) {
+        reads_.push_back(memory_->operand(slice, task));
+    }
+    for (const Slice& slice : op.writes) {
+        writes_.push_back(memory_->operand(slice, task));
+    }
+    cuda::run_elementwise(op, reads_, writes_, context(task));
+}
+
+void CudaExecutor::run_op(const OptimizerStep& op, const Task& task) {
+    const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
+    const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
+    const std::int64_t first = op.offset + task.parameter_base;
+    cuda::adam({.weight = memory_->operand(weight, task),
+                .gradient = memory_->operand(gradient, task).as<const float>(),
+                .master = memory_->master().as<float>() + first,
+                .m = memory_->m().as<float>() + first,
+                .v = memory_->v().as<float>() + first},
+               context(task));
+}
+
+cuda::KernelContext CudaExecutor::context(const Task& task) const {
+    // Tokens and targets differ between micro-batches, as on the CPU.
+    const auto micro_batch = static_cast<std::uint32_t>(task.micro_batch.value());
+    return {.stream = stream_,
+            .scratch = reinterpret_cast<float*>(scratch_.data()),
+            .seed = options_.seed + 3 + micro_batch,
+            .multiprocessors = multiprocessors_};
+}
+
+}  // namespace traindyno

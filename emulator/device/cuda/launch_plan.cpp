@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cuda/launch_plan.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "emulator/base/error.hpp"
+#include "emulator/device/cuda/kernel_timer.hpp"
+
+namespace traindyno {
+
+namespace {
+
+Epilogue epilogue_of(Fold fold) {
+    switch (fold) {
+        case Fold::none:
+            return Epilogue::none;
+        case Fold::bias:
+            return Epilogue::bias;
+        case Fold::bias_gelu:
+            return Epilogue::gelu_aux_bias;
+        case Fold::gelu_backward:
+            return Epilogue::dgelu;
+        case Fold::gelu_backward_bias_gradient:
+            return Epilogue::dgelu_bgrad;
+        case Fold::bias_gradient:
+            return Epilogue::bgrad_a;
+    }
+    return Epilogue::none;
+}
+
+/// The alignment that `slices` have in every task that runs `block`: spaces begin at multiples of
+/// the largest alignment there is.
+std::int32_t alignment_in(const StepProgram& program,
+                          const Block& block,
+                          std::initializer_list<const Slice*> slices) {
+    std::int32_t alignment = alignment_of({});
+    for (const Task& task : program.tasks) {
+        if (&program.blocks[task.block.index()] != &block) {
+            continue;
+        }
+        for (const Slice* slice : slices) {
+            const std::int64_t element = task.base_of(slice->space) + slice->offset;
+            const std::int64_t byte =
+                element * element_size(dtype_of(slice->space, storage_type(program.precision)));
+            alignment = std::min(alignment, alignment_of({reinterpret_cast<const void*>(byte)}));
+        }
+    }
+    return alignment;
+}
+
+/// bias[n] += the stored vector[n]: the gradient of a bias over one row.
+Elementwise addition_of(const KernelStep& step) {
+    Elementwise add{.kind = ElementwiseKind::bias_gradient,
+                    .rows = 1,
+                    .columns = step.bias.elements,
+                    .reads = {},
+                    .writes = {}};
+    if (step.fold == Fold::bias_gradient || step.fold == Fold::gelu_backward_bias_gradient) {
+        add.reads = {{.space = Space::workspace, .offset = 0, .elements = step.bias.elements}};
+        add.writes = {step.bias};
+    }
+    return add;
+}
+
+class Planner {
+  public:
+    Planner(const StepProgram& program, const CudaOptions& options, GemmLibrary& gemms)
+        : program_(program),
+          options_(options),
+          gemms_(gemms),
+          timer_(storage_type(program.precision), multiprocessors_of(options.ordinal)) {}
+
+    /// Whether one launch with the epilogue beats the plain product and kernels of ours.
+    bool is_faster(const FoldCandidate& candidate) {
+        const MatMul& product = *candidate.product;
+        const GemmKey plain =
+            key_for(*candidate.block, product, {&product.a, &product.b, &product.c});
+        GemmKey fused = plain;
+        fused.epilogue = epilogue_of(candidate.fold);
+        if (broken_rule(fused)) {
+            return false;
+        }
+        const auto time = [&](ElementwiseKind kind, std::int64_t rows, std::int64_t columns) {
+            return timer_.microseconds(kind, rows, columns);
+        };
+        const std::int64_t m = product.m;
+        const std::int64_t n = product.n;
+        double together = gemms_.measure(fused);
+        double apart = gemms_.measure(plain);
+        switch (candidate.fold) {
+            case Fold::none:
+                break;
+            case Fold::bias_gelu:
+                apart += time(ElementwiseKind::gelu_forward, m, n);
+                [[fallthrough]];
+            case Fold::bias:
+                apart += time(ElementwiseKind::bias_add, m, n);
+                break;
+            case Fold::gelu_backward_bias_gradient:
+                apart += time(ElementwiseKind::bias_gradient, m, n);
+                together += time(ElementwiseKind::bias_gradient, 1, n);
+                [[fallthrough]];
+            case Fold::gelu_backward:
+                apart += time(ElementwiseKind::gelu_backward, m, n);
+                break;
+            case Fold::bias_gradient:
+                apart += time(ElementwiseKind::bias_gradient, product.k, m);
+                together += time(ElementwiseKind::bias_gradient, 1, m);
+                break;
+        }
+        return together < apart;
+    }
+
+    ProductLaunch launch_of(const Block& block, const MatMul& product, const KernelStep& step) {
+        const bool reads_bias = step.fold == Fold::bias || step.fold == Fold::bias_gelu;
+        GemmKey key = key_for(block,
+                              product,
+                              {&product.a,
+                               &product.b,
+                               &step.output,
+                               reads_bias ? &step.bias : &step.output,
+                               step.auxiliary.elements > 0 ? &step.auxiliary : &step.output});
+        key.epilogue = epilogue_of(step.fold);
+        return {.plan = &gemms_.prepare(key), .step = step, .add_bias_gradient = addition_of(step)};
+    }
+
+  private:
+    static int multiprocessors_of(int ordinal) {
+        int count = 0;
+        TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
+        return count;
+    }
+
+    GemmKey key_for(const Block& block,
+                    const MatMul& product,
+                    std::initializer_list<const Slice*> operands) const {
+        GemmKey key = key_of(product, program_.precision);
+        key.reserved_sms = options_.reserved_sms;
+        key.alignment = alignment_in(program_, block, operands);
+        return key;
+    }
+
+    const StepProgram& program_;
+    const CudaOptions& options_;
+    GemmLibrary& gemms_;
+    KernelTimer timer_;
+};
+
+const ComputeOp& compute_op(const Block& block, std::uint32_t op) {
+    return std::get<ComputeOp>(block.ops[op].op);
+}
+
+}  // namespace
+
+LaunchPlan::LaunchPlan(const StepProgram& program, const CudaOptions& options, GemmLibrary& gemms) {
+    Planner planner(program, options, gemms);
+    const std::vector<BlockPlan> plans =
+        plan_blocks(program, [&](const FoldCandidate& c) { return planner.is_faster(c); });
+    for (std::size_t b = 0; b < plans.size(); ++b) {
+        const Block& block = program.blocks[b];
+        for (const KernelStep& step : plans[b].steps) {
+            const ComputeOp& first = compute_op(block, step.ops.front());
+            if (const auto* product = std::get_if<MatMul>(&first)) {
+                products_.emplace(&first, planner.launch_of(block, *product, step));
+                bias_gradient_elements_ = std::max(bias_gradient_elements_, step.bias.elements);
+            }
+            for (std::size_t i = 1; i < step.ops.size(); ++i) {
+                folded_.insert(&compute_op(block, step.ops[i]));
+            }
+        }
+    }
+}
+
+}  // namespace traindyno

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/engine/cuda/stream_runner.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include "emulator/base/error.hpp"
+#include "emulator/device/cuda/kernels/kernels.hpp"
+#include "emulator/device/cuda/nvtx_range.hpp"
+#include "emulator/engine/describe_op.hpp"
+
+namespace traindyno {
+
+namespace {
+
+constexpr auto sleep_poll = std::chrono::microseconds{20};
+
+bool is_compute(Lane lane) {
+    return lane == Lane::compute;
+}
+
+/// The group kind whose traffic runs on `lane`, as an index.
+std::size_t kind_of(Lane lane) {
+    switch (lane) {
+        case Lane::tp:
+            return static_cast<std::size_t>(GroupKind::tp);
+        case Lane::dp:
+            return static_cast<std::size_t>(GroupKind::dp);
+        case Lane::embedding:
+            return static_cast<std::size_t>(GroupKind::embedding);
+        case Lane::model:
+            return static_cast<std::size_t>(GroupKind::model);
+        case Lane::compute:
+        case Lane::pp_recv_forward:
+        case Lane::pp_send_forward:
+        case Lane::pp_recv_backward:
+        case Lane::pp_send_backward:
+            break;
+    }
+    return static_cast<std::size_t>(GroupKind::pp);
+}
+
+}  // namespace
+
+StreamRunner::StreamRunner(const IssueOrder& order,
+                           CudaDevice& device,
+                           Communicator& ranks,
+                           StreamRunnerOptions options)
+    : order_(order),
+      device_(device),
+      options_(options),
+      schedule_(order),
+      traffic_(order.program(), ranks, options_.groups),
+      started_(make_event(EventTiming::off)),
+      finished_(make_event(EventTiming::off)),
+      counters_(Bytes{sizeof(cuda::PatternCounters)}) {
+    make_lanes();
+    make_events();
+    const cudaStream_t stream = state(Lane::compute).stream;
+    TD_CUDA(cudaMemsetAsync(counters_.data(), 0, sizeof(cuda::PatternCounters), stream));
+    TD_CUDA(cudaStreamSynchronize(stream));
+}
+
+void StreamRunner::make_lanes() {
+    for (const Lane lane : schedule_.lanes()) {
+        LaneState& made = state(lane);
+        if (!is_compute(lane)) {
+            made.own = make_stream(options_.groups[kind_of(lane)].priority);
+        }
+        made.stream = is_compute(lane) ? device_.stream() : made.own.get();
+        made.joined = make_event(EventTiming::off);
+    }
+}
+
+/// All of them now: creating one while the step runs would be a pause of its own.
+void StreamRunner::make_events() {
+    const std::size_t count = order_.ops().size();
+    done_.resize(count);
+    for (OpIndex index = 0; index < count; ++index) {
+        const IssuedOp& op = order_.ops()[index];
+        const bool last_of_task = index + 1 == order_.last_of(op.task);
+        const bool milestone = !is_compute(op.lane) || last_of_task;
+        if (milestone) {
+            state(op.lane).milestones.push_back(index);
+        }
+        if (milestone || schedule_.is_awaited(index)) {
+            done_[index] = make_event(EventTiming::off);
+        }
+        begin_.push_back(make_event(EventTiming::on));
+        end_.push_back(make_event(EventTiming::on));
+    }
+}
+
+StepTrace StreamRunner::run_step(Traffic traffic, Tracing tracing) {
+    device_.clock().anchor();
+    StepTrace trace;
+    trace.begin = device_.clock().anchored_at();
+    launch(traffic, tracing);
+    wait_for_end();
+    warm_ = warm_ || traffic == Traffic::real;
+    trace.end = now();
+    if (tracing == Tracing::on) {
+        trace.spans = spans();
+    }
+    return trace;
+}
+
+void StreamRunner::launch(Traffic traffic, Tracing tracing) {
+    const cudaStream_t compute = state(Lane::compute).stream;
+    if (options_.launch == StepLaunch::eager || !warm_) {
+        enqueue_step(traffic, tracing, Recording::eager);
+    } else {
+        Graph& graph =
+            graphs_.at(static_cast<std::size_t>(traffic)).at(static_cast<std::size_t>(tracing));
+        if (graph.empty()) {
+            graph = capture(traffic, tracing);
+        }
+        TD_CUDA(cudaGraphLaunch(graph.get(), compute));
+    }
+    TD_CUDA(cudaEventRecord(finished_.get(), compute));
+    blocked_since_.store(0, std::memory_order_relaxed);
+}
+
+StreamRunner::Graph StreamRunner::capture(Traffic traffic, Tracing tracing) {
+    const cudaStream_t compute = state(Lane::compute).stream;
+    // Relaxed: NCCL's threads make calls of their own while this thread captures.
+    TD_CUDA(cudaStreamBeginCapture(compute, cudaStreamCaptureModeRelaxed));
+    enqueue_step(traffic, tracing, Recording::captured);
+    cudaGraph_t captured = nullptr;
+    TD_CUDA(cudaStreamEndCapture(compute, &captured));
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t made = cudaGraphInstantiate(&executable, captured, 0);
+    (void)cudaGraphDestroy(captured);
+    check_cuda(made, "cudaGraphInstantiate", Where::here());
+    Graph graph(executable);
+    TD_CUDA(cudaGraphUpload(graph.get(), compute));
+    return graph;
+}
+
+void StreamRunner::enqueue_step(Traffic traffic, Tracing tracing, Recording recording) {
+    const cudaStream_t compute = state(Lane::compute).stream;
+    TD_CUDA(cudaEventRecord(started_.get(), compute));
+    for (const Lane lane : schedule_.lanes()) {
+        state(lane).reached = 0;
+        if (!is_compute(lane)) {
+            TD_CUDA(cudaStreamWaitEvent(state(lane).stream, started_.get(), 0));
+        }
+    }
+    for (OpIndex index = 0; index < order_.ops().size(); ++index) {
+        blocked_since_.store(now().count(), std::memory_order_relaxed);
+        enqueue(index, traffic, tracing, recording);
+    }
+    for (const Lane lane : schedule_.lanes()) {
+        if (!is_compute(lane)) {
+            TD_CUDA(cudaEventRecord(state(lane).joined.get(), state(lane).stream));
+            TD_CUDA(cudaStreamWaitEvent(compute, state(lane).joined.get(), 0));
+        }
+    }
+}
+
+void StreamRunner::enqueue(OpIndex index, Traffic traffic, Tracing tracing, Recording recording) {
+    const Lane lane = order_.ops()[index].lane;
+    const Task& task = order_.task_of(index);
+    const cudaStream_t stream = state(lane).stream;
+    const NvtxRange range(order_.program().blocks[task.block.index()].name);
+    for (const OpIndex earlier : schedule_.waits_of(index)) {
+        TD_CUDA(cudaStreamWaitEvent(stream, done_[earlier].get(), 0));
+    }
+    if (is_compute(lane)) {
+        stamp_time(begin_[index], lane, tracing, recording);
+        device_.launch(std::get<ComputeOp>(order_.block_op(index).op), task);
+        stamp_time(end_[index], lane, tracing, recording);
+    } else {
+        enqueue_communication(index, traffic, tracing, recording);
+    }
+    if (!done_[index].empty()) {
+        TD_CUDA(cudaEventRecord(done_[index].get(), stream));
+    }
+}
+
+/// A reduced buffer is marked before its span begins and checked after its span has ended.
+void StreamRunner::enqueue_communication(OpIndex index,
+                                         Traffic traffic,
+                                         Tracing tracing,
+                                         Recording recording) {
+    const Lane lane = order_.ops()[index].lane;
+    const cudaStream_t stream = state(lane).stream;
+    const auto& op = std::get<CommOp>(order_.block_op(index).op);
+    const auto* reduce = std::get_if<AllReduce>(&op);
+    const Slice& slice =
+        std::visit([](const auto& each) -> const Slice& { return each.buffer; }, op);
+    std::byte* const buffer = device_.memory(slice, order_.task_of(index)).data();
+    const bool checked =
+        traffic == Traffic::real && reduce != nullptr && reduce->buffer.elements >= check_minimum;
+    // Equal on all members: the position in the lane.
+    const auto lane_ops = order_.lane(lane);
+    const auto key = static_cast<std::uint32_t>(
+        std::lower_bound(lane_ops.begin(), lane_ops.end(), index) - lane_ops.begin());
+    if (checked) {
+        cuda::stamp_pattern(buffer,
+                            reduce->dtype,
+                            reduce->buffer.elements,
+                            traffic_.rank_in(reduce->group),
+                            key,
+                            stream);
+    }
+    stamp_time(begin_[index], lane, tracing, recording);
+    if (traffic == Traffic::real) {
+        traffic_.enqueue(op, lane, buffer, stream);
+    }
+    stamp_time(end_[index], lane, tracing, recording);
+    if (checked) {
+        cuda::check_pattern(buffer,
+                            reduce->dtype,
+                            reduce->buffer.elements,
+                            reduce->reduction,
+                            traffic_.size_of(reduce->group),
+                            key,
+                            reinterpret_cast<cuda::PatternCounters*>(counters_.data()),
+                            stream);
+    }
+}
+
+void StreamRunner::stamp_time(const CudaEvent& event,
+                              Lane lane,
+                              Tracing tracing,
+                              Recording recording) {
+    if (tracing == Tracing::on) {
+        // External: the node records the event itself at every launch of the graph.
+        TD_CUDA(cudaEventRecordWithFlags(
+            event.get(),
+            state(lane).stream,
+            recording == Recording::captured ? cudaEventRecordExternal : cudaEventRecordDefault));
+    }
+}
+
+void StreamRunner::wait_for_end() {
+    SimTime last_progress = now();
+    while (!is_complete(finished_.get())) {
+        traffic_.check();
+        if (progressed()) {
+            last_progress = now();
+        } else if (now() - last_progress > options_.runner.timeout) {
+            const std::string waiting_for = outstanding();
+            traffic_.abort();
+            throw HangError(fmt::format(
+                "nothing completed for {:.0f} s (a rank is missing or stuck) outstanding here:\n{}",
+                to_seconds(options_.runner.timeout),
+                waiting_for));
+        }
+        if (options_.runner.waiting == Waiting::sleep) {
+            std::this_thread::sleep_for(sleep_poll);
+        } else {
+            sched_yield();
+        }
+    }
+}
+
+/// Inside a graph nothing reports progress: the step has to end within the timeout.
+bool StreamRunner::progressed() {
+    if (options_.launch == StepLaunch::graph) {
+        return false;
+    }
+    bool any = false;
+    for (const Lane lane : schedule_.lanes()) {
+        LaneState& at = state(lane);
+        while (at.reached < at.milestones.size() &&
+               is_complete(done_[at.milestones[at.reached]].get())) {
+            ++at.reached;
+            any = true;
+        }
+    }
+    return any;
+}
+
+std::vector<Span> StreamRunner::spans() const {
+    std::vector<Span> spans(order_.ops().size());
+    const EventClock& clock = device_.clock();
+    for (OpIndex index = 0; index < spans.size(); ++index) {
+        spans[index] = {.begin = clock.host_time(begin_[index].get()),
+                        .end = clock.host_time(end_[index].get())};
+    }
+    return spans;
+}
+
+ReductionChecks StreamRunner::checks() {
+    cuda::PatternCounters counters;
+    const cudaStream_t stream = state(Lane::compute).stream;
+    TD_CUDA(cudaMemcpyAsync(
+        &counters, counters_.data(), sizeof counters, cudaMemcpyDeviceToHost, stream));
+    TD_CUDA(cudaStreamSynchronize(stream));
+    return {.checked = static_cast<std::int64_t>(counters.checked),
+            .wrong = static_cast<std::int64_t>(counters.wrong)};
+}
+
+std::string StreamRunner::outstanding() const {
+    if (options_.launch == StepLaunch::graph) {
+        return "  the step, launched as one graph\n";
+    }
+    std::string text;
+    for (const Lane lane : schedule_.lanes()) {
+        const LaneState& at = lanes_[static_cast<std::size_t>(lane)];
+        if (at.reached < at.milestones.size()) {
+            text += describe(order_, at.milestones[at.reached]) + "\n";
+        }
+    }
+    return text;
+}
+
+}  // namespace traindyno

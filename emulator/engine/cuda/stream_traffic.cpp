@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/engine/cuda/stream_traffic.hpp"
+
+#include <span>
+#include <string>
+#include <utility>
+
+#include "collectives/patient_wait.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/base/overloaded.hpp"
+#include "emulator/device/cuda/runtime.hpp"
+
+namespace traindyno {
+
+namespace {
+
+using Present = std::array<std::int64_t, enum_count<GroupKind>>;
+
+/// Which kinds of groups any rank has: a split is collective over all ranks.
+Present kinds_anywhere(const StepProgram& program, Communicator& ranks, SimTime timeout) {
+    Present present{};
+    for (const Group& group : program.groups) {
+        present[static_cast<std::size_t>(group.kind)] = 1;
+    }
+    Pending all = ranks.all_reduce(std::as_writable_bytes(std::span(present)),
+                                   DType::int64,
+                                   Reduction::max,
+                                   Urgency::background);
+    wait_patiently(all, {.timeout = timeout});
+    return present;
+}
+
+std::optional<std::size_t> group_of_kind(const StepProgram& program, GroupKind kind) {
+    for (std::size_t i = 0; i < program.groups.size(); ++i) {
+        if (program.groups[i].kind == kind) {
+            return i;
+        }
+    }
+    return std::nullopt;
+}
+
+std::int32_t number(WorldRank rank) {
+    return static_cast<std::int32_t>(rank.value());
+}
+
+}  // namespace
+
+StreamTraffic::StreamTraffic(const StepProgram& program,
+                             Communicator& ranks,
+                             const Options& options)
+    : groups_(program.groups.size()) {
+    if (ranks.size() == 1) {
+        return;
+    }
+    TD_EXPECT(ranks.rank() == GroupRank{program.rank.value()});
+    world_ = NcclComm::across(ranks, options.front().nccl, "world");
+    split_groups(program, ranks, options);
+    connect();
+}
+
+/// A rank outside every group of a kind splits off alone, under its own number: a group goes by the
+/// number of its first member.
+void StreamTraffic::split_groups(const StepProgram& program,
+                                 Communicator& ranks,
+                                 const Options& options) {
+    const Present present = kinds_anywhere(program, ranks, options.front().nccl.timeout);
+    for (std::size_t k = 0; k < present.size(); ++k) {
+        const auto kind = static_cast<GroupKind>(k);
+        if (present[k] == 0) {
+            continue;
+        }
+        if (kind == GroupKind::pp) {
+            split_boundaries(program, options[k].nccl);
+            continue;
+        }
+        const auto mine = group_of_kind(program, kind);
+        const Group alone{.kind = kind, .members = {program.rank}};
+        const Group& group = mine ? program.groups[*mine] : alone;
+        NcclComm comm =
+            world_->split(number(group.members.front()),
+                          static_cast<std::int32_t>(group.rank_of(program.rank).value()),
+                          options[k].nccl,
+                          std::string(to_string(kind)));
+        if (mine) {
+            groups_[*mine] = std::move(comm);
+        }
+    }
+}
+
+/// Boundary b lies between stages b and b + 1. A stage has at most one with even and one with odd
+/// b, so two splits make the communicators of all boundaries for one direction.
+void StreamTraffic::split_boundaries(const StepProgram& program, const NcclOptions& options) {
+    const auto index = group_of_kind(program, GroupKind::pp);
+    const Group alone{.kind = GroupKind::pp, .members = {program.rank}};
+    const Group& pipeline = index ? program.groups[*index] : alone;
+    const std::int64_t stage = pipeline.rank_of(program.rank).value();
+    for (const auto& [of_lower, of_upper] :
+         {std::pair{Lane::pp_send_forward, Lane::pp_recv_forward},
+          std::pair{Lane::pp_recv_backward, Lane::pp_send_backward}}) {
+        for (const std::int64_t parity : {0, 1}) {
+            const bool is_lower = stage % 2 == parity;
+            const std::int64_t lower = is_lower ? stage : stage - 1;
+            const bool exists = lower >= 0 && lower + 1 < pipeline.size();
+            const WorldRank color =
+                exists ? pipeline.members[static_cast<std::size_t>(lower)] : program.rank;
+            NcclComm both = world_->split(number(color), is_lower ? 0 : 1, options, "pp");
+            if (exists) {
+                boundaries_[static_cast<std::size_t>(is_lower ? of_lower : of_upper)] =
+                    std::move(both);
+            }
+        }
+    }
+}
+
+/// NCCL connects two ranks at their first operation, which then waits on the host. Here that cannot
+/// deadlock: all ranks do the same in the same order, and a chain of messages resolves from its end.
+void StreamTraffic::connect() {
+    const CudaStream stream = make_stream();
+    const DeviceBytes word(Bytes{element_size(DType::fp32)});
+    for (std::optional<NcclComm>& group : groups_) {
+        if (group) {
+            group->all_reduce(word.data(), 1, DType::fp32, Reduction::max, stream.get());
+        }
+    }
+    for (const auto& [send, recv] : {std::pair{Lane::pp_send_forward, Lane::pp_recv_forward},
+                                     std::pair{Lane::pp_send_backward, Lane::pp_recv_backward}}) {
+        const Bytes size = word.size();
+        if (auto& from = boundaries_[static_cast<std::size_t>(recv)]) {
+            from->recv(
+                word.data(), size.value(), GroupRank{1 - from->rank().value()}, stream.get());
+        }
+        if (auto& to = boundaries_[static_cast<std::size_t>(send)]) {
+            to->send(word.data(), size.value(), GroupRank{1 - to->rank().value()}, stream.get());
+        }
+    }
+    TD_CUDA(cudaStreamSynchronize(stream.get()));
+}
+
+void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream) {
+    const auto peer = [&]() -> NcclComm& {
+        return boundaries_[static_cast<std::size_t>(lane)].value();
+    };
+    std::visit(
+        Overloaded{[&](const AllReduce& reduce) {
+                       groups_[reduce.group.index()].value().all_reduce(
+                           buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
+                   },
+                   // The peer is the other one of two.
+                   [&](const Send& send) {
+                       NcclComm& both = peer();
+                       both.send(buffer,
+                                 payload(CommOp{send}).value(),
+                                 GroupRank{1 - both.rank().value()},
+                                 stream);
+                   },
+                   [&](const Recv& recv) {
+                       NcclComm& both = peer();
+                       both.recv(buffer,
+                                 payload(CommOp{recv}).value(),
+                                 GroupRank{1 - both.rank().value()},
+                                 stream);
+                   }},
+        op);
+}
+
+template <class Visit>
+void StreamTraffic::for_each_comm(Visit&& visit) {
+    for (std::optional<NcclComm>& group : groups_) {
+        if (group) {
+            visit(*group);
+        }
+    }
+    for (std::optional<NcclComm>& boundary : boundaries_) {
+        if (boundary) {
+            visit(*boundary);
+        }
+    }
+    if (world_) {
+        visit(*world_);
+    }
+}
+
+void StreamTraffic::check() {
+    for_each_comm([](NcclComm& comm) { (void)comm.settled(); });
+}
+
+void StreamTraffic::abort() noexcept {
+    for_each_comm([](NcclComm& comm) { comm.abort(); });
+}
+
+}  // namespace traindyno

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The communications of a step program as work on CUDA streams, carried by NCCL.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include <cuda_runtime_api.h>
+
+#include "collectives/communicator.hpp"
+#include "collectives/nccl/nccl_comm.hpp"
+#include "emulator/engine/cuda/stream_runner_options.hpp"
+#include "emulator/program/step_program.hpp"
+
+namespace traindyno {
+
+/// All communicators are split from one over the point's ranks: one per group for reductions, and
+/// for point-to-point lanes one per boundary between stages and direction. Operations of one NCCL
+/// communicator run one after another, so a receive that waits for a late stage would hold back the
+/// send behind it, up to a deadlock.
+class StreamTraffic {
+  public:
+    using Options = std::array<GroupTraffic, enum_count<GroupKind>>;
+
+    /// `ranks`, on the host, are the point's: rank r runs the program of WorldRank r. Collective;
+    /// connects every communicator.
+    StreamTraffic(const StepProgram& program, Communicator& ranks, const Options& options);
+
+    /// Enqueues `op` on `buffer`, which lies on this device. `lane` tells directions apart.
+    void enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream);
+
+    [[nodiscard]] GroupRank rank_in(GroupId group) const { return comm(group).rank(); }
+
+    [[nodiscard]] std::int64_t size_of(GroupId group) const { return comm(group).size(); }
+
+    /// Throws LibraryError when NCCL reports that a communicator has failed.
+    void check();
+
+    /// Makes whatever hangs on the device end. The communicators are of no use afterwards.
+    void abort() noexcept;
+
+  private:
+    void split_groups(const StepProgram& program, Communicator& ranks, const Options& options);
+    void split_boundaries(const StepProgram& program, const NcclOptions& options);
+    void connect();
+
+    [[nodiscard]] const NcclComm& comm(GroupId id) const { return groups_[id.index()].value(); }
+
+    template <class Visit>
+    void for_each_comm(Visit&& visit);
+
+    std::optional<NcclComm> world_;                                     ///< empty for a rank alone
+    std::vector<std::optional<NcclComm>> groups_;                       ///< by GroupId; none for pp
+    std::array<std::optional<NcclComm>, enum_count<Lane>> boundaries_;  ///< of pp lanes
+};
+
+}  // namespace traindyno
