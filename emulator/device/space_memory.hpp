@@ -44,10 +44,10 @@ class SpaceMemory {
     [[nodiscard]] std::span<std::byte> at(const Slice& slice, const Task& task) const;
     [[nodiscard]] std::span<std::byte> all(Space space) const;
 
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, precision_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
 
   private:
-    DType precision_ = DType::fp32;
+    DType storage_ = DType::fp32;
     std::array<MappedBytes, 5> arrays_;
 };
 

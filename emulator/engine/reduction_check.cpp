@@ -2,10 +2,10 @@
 #include "emulator/engine/reduction_check.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "collectives/half_types.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -35,25 +35,33 @@ std::int64_t reduced(Reduction reduction,
     return reduction == Reduction::sum ? sum : largest;
 }
 
+template <class Element>
+void put(std::byte* at, Element element) {
+    std::memcpy(at, &element, sizeof element);
+}
+
+template <class Element>
+Element get(const std::byte* at) {
+    Element element{};
+    std::memcpy(&element, at, sizeof element);
+    return element;
+}
+
 void store(std::byte* at, DType type, float value) {
     if (type == DType::fp32) {
-        std::memcpy(at, &value, sizeof value);
-        return;
+        put(at, value);
+    } else if (type == DType::bf16) {
+        put(at, to_bf16(value));
+    } else {
+        put(at, to_fp16(value));
     }
-    // Small integers are exact in bf16: the upper half of the fp32 value.
-    const auto bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16U);
-    std::memcpy(at, &bits, sizeof bits);
 }
 
 float load(const std::byte* at, DType type) {
     if (type == DType::fp32) {
-        float value = 0;
-        std::memcpy(&value, at, sizeof value);
-        return value;
+        return get<float>(at);
     }
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, at, sizeof bits);
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+    return type == DType::bf16 ? to_float(get<Bf16>(at)) : to_float(get<Fp16>(at));
 }
 
 /// Calls `visit(element index)` for every element that carries a pattern.
@@ -68,18 +76,28 @@ void for_each_marked(std::int64_t elements, Visit&& visit) {
     visit(elements - 1);
 }
 
-/// bf16 keeps 8 significant bits, and every one of `size` additions may round by half a unit.
+/// The integer up to which a type holds all: 2 to the power of its significant bits.
+std::int64_t largest_exact(DType type) {
+    constexpr int bf16_bits = 8;
+    constexpr int fp16_bits = 11;
+    constexpr int fp32_bits = 24;
+    const int bits = type == DType::bf16 ? bf16_bits : type == DType::fp16 ? fp16_bits : fp32_bits;
+    return std::int64_t{1} << bits;
+}
+
+/// Partial sums of positive integers do not exceed the whole. Beyond what is exact, every one of
+/// `size` additions may round by half a unit.
 float tolerance(DType type, std::int64_t expected, std::int64_t size) {
-    constexpr float bf16_half_unit = 1.0F / 256;
-    return type == DType::bf16
-               ? static_cast<float>(expected) * static_cast<float>(size) * bf16_half_unit
-               : 0.0F;
+    const std::int64_t exact = largest_exact(type);
+    return expected <= exact ? 0.0F
+                             : static_cast<float>(expected) * static_cast<float>(size) /
+                                   static_cast<float>(exact);
 }
 
 }  // namespace
 
 void stamp(std::span<std::byte> buffer, DType type, GroupRank rank, std::uint32_t key) {
-    TD_EXPECT(type == DType::fp32 || type == DType::bf16);
+    TD_EXPECT(type == DType::fp32 || type == DType::bf16 || type == DType::fp16);
     const std::int64_t width = element_size(type);
     for_each_marked(static_cast<std::int64_t>(buffer.size()) / width, [&](std::int64_t index) {
         store(buffer.data() + index * width,

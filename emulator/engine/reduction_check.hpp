@@ -25,11 +25,12 @@ inline constexpr std::int64_t check_stride = 4096;
 inline constexpr std::int64_t check_minimum = 64;
 
 /// Writes this member's pattern into `buffer`. `key` tells buffers apart (it must be equal on all
-/// members). Values are integers in 1..4, so that sums are exact in fp32 and tame as gradients.
+/// members). `type` is fp32, bf16 or fp16. Values are integers in 1..4, so that sums are
+/// exact over many ranks and tame as gradients.
 void stamp(std::span<std::byte> buffer, DType type, GroupRank rank, std::uint32_t key);
 
-/// Compares the reduced pattern with its closed form: exactly for fp32, within `size` roundings for
-/// bf16.
+/// Compares the reduced pattern with its closed form: exactly up to the integer that `type` counts
+/// to without gaps (256 in bf16, 2048 in fp16), beyond it within `size` roundings.
 [[nodiscard]] ReductionChecks check(std::span<const std::byte> buffer,
                                     DType type,
                                     Reduction reduction,

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "collectives/half_types.hpp"
+
 namespace traindyno {
 namespace {
 
@@ -66,11 +68,69 @@ TEST(ReductionCheckMissing, finds_another_buffers_result) {
     EXPECT_GT(check(std::as_bytes(std::span(buffer)), DType::fp32, Reduction::sum, 2, 2).wrong, 0);
 }
 
-TEST(ReductionCheckBf16, allows_rounding_but_not_a_missing_member) {
-    std::vector<std::uint16_t> buffer(100, 0);
-    stamp(std::as_writable_bytes(std::span(buffer)), DType::bf16, GroupRank{0}, 0);
-    EXPECT_EQ(check(std::as_bytes(std::span(buffer)), DType::bf16, Reduction::sum, 1, 0).wrong, 0);
-    EXPECT_EQ(check(std::as_bytes(std::span(buffer)), DType::bf16, Reduction::sum, 2, 0).wrong, 2);
+/// A 16-bit type: where its integers have gaps, and how it converts.
+struct Bf16Case {
+    using Half = Bf16;
+    static constexpr DType type = DType::bf16;
+    static constexpr std::int64_t exact = 256;
+
+    static Half half(float value) { return to_bf16(value); }
+};
+
+struct Fp16Case {
+    using Half = Fp16;
+    static constexpr DType type = DType::fp16;
+    static constexpr std::int64_t exact = 2048;
+
+    static Half half(float value) { return to_fp16(value); }
+};
+
+template <class Case>
+class ReductionCheckHalf : public ::testing::Test {
+  public:
+    using Half = typename Case::Half;
+
+    static std::vector<Half> stamped(std::int64_t rank) {
+        std::vector<Half> buffer(100);
+        stamp(std::as_writable_bytes(std::span(buffer)), Case::type, GroupRank{rank}, 0);
+        return buffer;
+    }
+
+    /// Element by element in member order, each addition rounded.
+    static std::vector<Half> sum_of(std::int64_t size) {
+        std::vector<Half> sum = stamped(0);
+        for (std::int64_t rank = 1; rank < size; ++rank) {
+            add_halves(stamped(rank), sum);
+        }
+        return sum;
+    }
+
+    static std::int64_t wrong(const std::vector<Half>& buffer, std::int64_t size) {
+        return check(std::as_bytes(std::span(buffer)), Case::type, Reduction::sum, size, 0).wrong;
+    }
+};
+
+using HalfCases = ::testing::Types<Bf16Case, Fp16Case>;
+TYPED_TEST_SUITE(ReductionCheckHalf, HalfCases);
+
+TYPED_TEST(ReductionCheckHalf, accepts_right_sums_rounded_or_not) {
+    // A cycle of four members adds 10: with `exact` members sums have long been rounding.
+    for (const std::int64_t size : {std::int64_t{1}, std::int64_t{7}, TypeParam::exact}) {
+        EXPECT_EQ(this->wrong(this->sum_of(size), size), 0) << size;
+    }
+}
+
+TYPED_TEST(ReductionCheckHalf, finds_a_missing_member_while_sums_are_exact) {
+    const std::int64_t size = TypeParam::exact / 4;
+    EXPECT_EQ(this->wrong(this->sum_of(size - 1), size), 2);  // first and last element
+}
+
+TYPED_TEST(ReductionCheckHalf, finds_a_sum_that_is_off_by_one) {
+    auto buffer = this->sum_of(2);  // 1 + 2
+    buffer.front() = TypeParam::half(4);
+    EXPECT_EQ(this->wrong(buffer, 2), 1);
+    buffer.back() = TypeParam::half(std::nanf(""));
+    EXPECT_EQ(this->wrong(buffer, 2), 2);
 }
 
 TEST(ReductionCheckSmall, leaves_small_buffers_alone) {
