@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "emulator/base/dtype.hpp"
 #include "emulator/base/enum_names.hpp"
@@ -37,6 +38,16 @@ struct EnumNames<Precision> {
             return DType::fp16;
     }
     return DType::fp32;
+}
+
+/// "bf16"; where products compute in another type than memory holds, "fp8 (bf16 tensors)".
+[[nodiscard]] inline std::string described(Precision precision) {
+    std::string text(to_string(precision));
+    const std::string tensors(to_string(storage_type(precision)));
+    if (text != tensors) {
+        text += " (" + tensors + " tensors)";
+    }
+    return text;
 }
 
 }  // namespace traindyno

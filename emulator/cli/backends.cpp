@@ -23,7 +23,7 @@ std::unique_ptr<Device> make_cpu(const MeasureRequest& request, const RankResour
 
 std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
     TD_EXPECT(request.machine.has_value());
-    const DType precision = request.workload.setup.precision;
+    const Precision precision = request.workload.setup.precision;
     return make_timed_device(
         {.duration = [machine = *request.machine,
                       precision](const ComputeOp& op) { return op_time(machine, op, precision); },

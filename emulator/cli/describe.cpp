@@ -66,7 +66,7 @@ std::vector<Worker> workers(const DescribeRequest& request) {
     for (const MachineProfile& machine : request.machines) {
         list.push_back({.device = machine.device,
                         .rate_is = "dense 16-bit peak",
-                        .rate = gemm_rate(machine, DType::bf16).peak});
+                        .rate = gemm_rate(machine, Precision::bf16).peak});
     }
     std::stable_sort(
         list.begin(), list.end(), [](const Worker& a, const Worker& b) { return a.rate < b.rate; });
@@ -258,7 +258,7 @@ void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost
     line(text,
          "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{})",
          to_string(request.layout),
-         to_string(setup.precision),
+         described(setup.precision),
          setup.micro_batch,
          to_string(setup.recompute),
          request.layout.pp > 1 ? fmt::format(", stage {} needs most", cost.stage.value()) : "");

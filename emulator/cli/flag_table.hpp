@@ -54,8 +54,9 @@ inline constexpr std::array flag_table{
              FlagKind::value,
              takes::workload,
              "Workload",
-             "fp32|bf16",
-             "weights and activations (default: fp32 on cpu, bf16 on timed)"},
+             "fp32|tf32|bf16|fp16|fp8",
+             "what matrix products multiply (default: fp32 on cpu, bf16 on timed); tf32 keeps fp32 "
+             "tensors, fp8 bf16 tensors"},
     FlagSpec{"micro-batch",
              FlagKind::value,
              takes::workload,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -121,6 +122,16 @@ Waiting waiting_for(const std::vector<RankFacts>& facts) {
     return Waiting::poll;
 }
 
+/// Compute timed at the rate of another precision is less than it seems.
+void add_substitution(const MeasureRequest& request, LaunchVerdict& verdict) {
+    if (request.machine) {
+        std::string text = substitution(*request.machine, request.workload.setup.precision);
+        if (!text.empty()) {
+            verdict.flags.push_back(std::move(text));
+        }
+    }
+}
+
 void describe_clock(Communicator& world, LaunchVerdict& verdict) {
     const ClockReading reading = synchronize(world, now);
     double error = 0;
@@ -161,6 +172,7 @@ LaunchVerdict inspect_launch(Communicator& world,
     }
     verdict.flags = findings.flags;
     verdict.notes = findings.notes;
+    add_substitution(request, verdict);
     verdict.binding = binding_text(facts);
     describe_clock(world, verdict);
     return verdict;

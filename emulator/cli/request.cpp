@@ -47,26 +47,20 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
-Workload read_workload(const FlagReader& read, DType default_precision, Problems& problems) {
+Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
     Workload workload;
     read_model(read, workload, problems);
     const TrainingSetup defaults;
     workload.setup = {
         .micro_batch = read.count("micro-batch").value_or(1),
         .global_batch = 1,
-        .precision = read.choice<DType>("precision").value_or(default_precision),
+        .precision = read.choice<Precision>("precision").value_or(default_precision),
         .recompute = read.choice<Recompute>("recompute").value_or(defaults.recompute),
         .schedule = read.choice<Schedule>("schedule").value_or(defaults.schedule),
         .bucket = read.bytes("bucket").value_or(defaults.bucket),
         .overlap_gradients =
             read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
         .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p)};
-    if (workload.setup.precision != DType::fp32 && workload.setup.precision != DType::bf16) {
-        problems.add(fmt::format(
-            "{}: '{}' is not a training precision (weights and activations) use fp32 or bf16",
-            read.origin("precision"),
-            to_string(workload.setup.precision)));
-    }
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     return workload;
@@ -272,9 +266,9 @@ void read_measuring(const FlagReader& read, MeasureRequest& request) {
     request.min_efficiency = read.number("min-efficiency", {.low = 0, .high = 10});
 }
 
-DType default_precision(const FlagReader& read) {
+Precision default_precision(const FlagReader& read) {
     const auto device = read.text("device");
-    return device && *device == "timed" ? DType::bf16 : DType::fp32;
+    return device && *device == "timed" ? Precision::bf16 : Precision::fp32;
 }
 
 }  // namespace
@@ -314,7 +308,7 @@ MeasureRequest measure_request(const Flags& flags, std::int64_t ranks, Problems&
 DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
     const FlagReader read(flags.values, problems);
     DescribeArguments arguments;
-    arguments.workload = read_workload(read, DType::bf16, problems);
+    arguments.workload = read_workload(read, Precision::bf16, problems);
     arguments.layout = {.tp = arguments.workload.tp,
                         .cp = 1,
                         .ep = 1,

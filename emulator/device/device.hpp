@@ -32,7 +32,7 @@ struct DeviceInfo {
     std::string kind;          ///< "cpu", "timed"
     std::string name;          ///< "AMD EPYC 7B13, cores 0-3"
     std::int64_t threads = 0;  ///< compute threads; 0 where that means nothing
-    DType precision = DType::fp32;
+    Precision precision = Precision::fp32;
     FlopRate peak{0};  ///< dense peak for the precision; 0 = unknown
 };
 

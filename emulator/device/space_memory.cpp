@@ -70,7 +70,7 @@ MappedBytes::~MappedBytes() {
 }
 
 SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging)
-    : precision_(program.precision) {
+    : storage_(storage_type(program.precision)) {
     for (const Space space : all_spaces) {
         arrays_[static_cast<std::size_t>(space)] =
             MappedBytes(size_of(elements_in(program.extents, space), dtype(space)), paging);

@@ -51,10 +51,10 @@ class SpaceMemory {
               std::int64_t stride,
               std::span<std::byte> host) const;
 
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, precision_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
 
   private:
-    DType precision_ = DType::fp32;
+    DType storage_ = DType::fp32;
     std::array<MappedBytes, 5> arrays_;
 };
 

@@ -224,7 +224,7 @@ void Engine::verify(OpIndex index) {
 
 std::span<std::byte> Engine::marks_for(const AllReduce& op) {
     marks_.resize(
-        static_cast<std::size_t>(size_of(mark_count(op.buffer.elements), op.dtype).value()));
+        static_cast<std::size_t>(size_of(marks_in(op.buffer.elements), op.dtype).value()));
     return marks_;
 }
 
@@ -233,7 +233,7 @@ void Engine::copy_marks(CopyDirection direction, const Slice& buffer, const Task
     if (marks_.empty()) {
         return;
     }
-    const auto count = static_cast<std::size_t>(mark_count(buffer.elements));
+    const auto count = static_cast<std::size_t>(marks_in(buffer.elements));
     const std::size_t width = marks_.size() / count;
     const std::span<std::byte> marks(marks_);
     Slice part = buffer;

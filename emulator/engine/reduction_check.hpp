@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <span>
 
-#include "emulator/program/op.hpp"
+#include "emulator/base/ids.hpp"
+#include "emulator/device/reduction_pattern.hpp"
 
 namespace traindyno {
 
@@ -19,26 +20,17 @@ struct ReductionChecks {
     friend bool operator==(const ReductionChecks&, const ReductionChecks&) = default;
 };
 
-/// Every `check_stride`-th element of a reduced buffer, and its last, is a mark: it carries a
-/// pattern.
-inline constexpr std::int64_t check_stride = 4096;
-/// Buffers below this size have no marks: a gradient norm or a loss is used right after.
-inline constexpr std::int64_t check_minimum = 64;
-
-/// Marks in a buffer of `elements`.
-[[nodiscard]] std::int64_t mark_count(std::int64_t elements);
-
 /// Writes this member's pattern into the packed marks of a buffer of `elements`. `key` tells
-/// buffers apart (it must be equal on all members). Values are integers in 1..4, so that sums are
-/// exact in fp32 and tame as gradients.
+/// buffers apart (it must be equal on all members). `type` is fp32, bf16 or fp16. Values are
+/// integers in 1..4, so that sums are exact over many ranks and tame as gradients.
 void stamp(std::span<std::byte> marks,
            std::int64_t elements,
            DType type,
            GroupRank rank,
            std::uint32_t key);
 
-/// Compares the marks of the reduced buffer with their closed form: exactly for fp32, within `size`
-/// roundings for 16-bit types.
+/// Compares the marks of the reduced buffer with their closed form: exactly up to the integer that
+/// `type` counts to without gaps (256 in bf16, 2048 in fp16), beyond it within `size` roundings.
 [[nodiscard]] ReductionChecks check(std::span<const std::byte> marks,
                                     std::int64_t elements,
                                     DType type,

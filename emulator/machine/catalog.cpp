@@ -69,7 +69,7 @@ std::int64_t read_ranks(ConfigTable& table,
 GemmRate read_gemm(ConfigTable& table) {
     table.require("precision", "\"bf16\"");
     GemmRate rate;
-    rate.precision = table.choice<DType>("precision").value_or(rate.precision);
+    rate.precision = table.choice<Precision>("precision").value_or(rate.precision);
     rate.peak = read_at_least(table, "peak", parse_flop_rate, 1e9, "\"312TFLOP/s\"");
     rate.efficiency = read_share(table, "efficiency");
     table.refuse_other_keys();

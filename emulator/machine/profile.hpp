@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "emulator/base/dtype.hpp"
+#include "emulator/base/precision.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/program/op.hpp"
 
@@ -14,7 +14,7 @@ namespace traindyno {
 
 /// Matrix-product rate in one precision.
 struct GemmRate {
-    DType precision = DType::bf16;
+    Precision precision = Precision::bf16;
     FlopRate peak;            ///< dense peak of the datasheet
     double efficiency = 1.0;  ///< share of the peak that large matrix products sustain
 
@@ -46,13 +46,23 @@ struct MachineProfile {
     friend bool operator==(const MachineProfile&, const MachineProfile&) = default;
 };
 
-/// Rate for `precision`; when the machine lacks it, the best it has instead (fp32 work on a
-/// tensor-core profile is timed at the listed rate that is nearest above).
-[[nodiscard]] const GemmRate& gemm_rate(const MachineProfile& machine, DType precision);
+/// Rate for `precision`. When the machine lists none, the first listed of: the other 16-bit type;
+/// wider ones, which hold its values, nearest first; narrower ones, nearest first. From wide to
+/// narrow: fp32, tf32, bf16 and fp16, fp8.
+[[nodiscard]] const GemmRate& gemm_rate(const MachineProfile& machine, Precision precision);
+
+/// "dgx-a100 lists no fp8 rate: ..." when gemm_rate() gives another precision's rate, else "".
+[[nodiscard]] std::string substitution(const MachineProfile& machine, Precision precision);
 
 /// Time of `op` on `machine`: launch latency + max(FLOPs / sustained rate, traffic / sustained
-/// bandwidth).
-[[nodiscard]] SimTime op_time(const MachineProfile& machine, const ComputeOp& op, DType precision);
+/// bandwidth). In fp8 a matrix product is three such kernels. Two cast an operand each: bf16 is
+/// read, fp8 written, 3 bytes per element. A cast that transposes, as Hopper needs where an operand
+/// is not contiguous along k, moves as many; scales come from earlier steps' maxima and take no
+/// pass of their own; no copy outlives its product. The third multiplies the copies at the fp8
+/// rate. All else, attention included, runs as in bf16.
+[[nodiscard]] SimTime op_time(const MachineProfile& machine,
+                              const ComputeOp& op,
+                              Precision precision);
 
 /// Loads a profile by name from configs/machines/, or from a path ending in .toml. Throws
 /// ConfigError.

@@ -38,7 +38,7 @@ After BlockWriter::all_reduce_over_tp(const Slice& buffer, Reduction reduction) 
     return communicate(Lane::tp,
                        AllReduce{.group = *stage_.tp,
                                  .buffer = buffer,
-                                 .dtype = dtype_of(buffer.space, stage_.precision),
+                                 .dtype = dtype_of(buffer.space, stage_.storage),
                                  .reduction = reduction});
 }
 

@@ -20,7 +20,7 @@ enum class Mlp : std::uint8_t { gelu, swiglu };
 struct StageContext {
     LocalShape shape;
     ParameterMap parameters;
-    DType precision = DType::fp32;
+    DType storage = DType::fp32;  ///< of weights and activations
     Recompute recompute = Recompute::none;
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;

@@ -137,7 +137,7 @@ class ProgramCheck {
                    op);
         std::visit(
             [&](const auto& exact) {
-                if (exact.dtype != dtype_of(exact.buffer.space, program_.precision)) {
+                if (exact.dtype != dtype_of(exact.buffer.space, storage_type(program_.precision))) {
                     add(fmt::format("{} sends {} from {} space, which holds another type",
                                     where,
                                     to_string(exact.dtype),

@@ -10,8 +10,8 @@ namespace traindyno {
 namespace {
 
 /// Bytes of `elements` in the space of `slice`.
-Bytes operand(const Slice& slice, std::int64_t elements, DType precision) {
-    return size_of(elements, dtype_of(slice.space, precision));
+Bytes operand(const Slice& slice, std::int64_t elements, DType storage) {
+    return size_of(elements, dtype_of(slice.space, storage));
 }
 
 /// FLOPs of one product over the score square of an attention, all heads and sequences.
@@ -32,10 +32,10 @@ std::int64_t context_elements(const Attention& op) {
 }
 
 template <class Attention>
-Bytes qkv_context_statistics(const Attention& op, DType precision) {
-    return operand(op.qkv, qkv_elements(op), precision) +
-           operand(op.context, context_elements(op), precision) +
-           operand(op.statistics, op.batch * op.heads * op.seq, precision);
+Bytes qkv_context_statistics(const Attention& op, DType storage) {
+    return operand(op.qkv, qkv_elements(op), storage) +
+           operand(op.context, context_elements(op), storage) +
+           operand(op.statistics, op.batch * op.heads * op.seq, storage);
 }
 
 /// Kinds that touch rows x columns elements of a longer operand: an embedding one table row per
@@ -52,18 +52,18 @@ bool accumulates_gradients(ElementwiseKind kind) {
            kind == ElementwiseKind::bias_gradient;
 }
 
-Bytes elementwise_traffic(const Elementwise& op, DType precision) {
+Bytes elementwise_traffic(const Elementwise& op, DType storage) {
     const auto touched = [&](const Slice& slice) {
         return touches_a_part(op.kind) ? std::min(slice.elements, op.rows * op.columns)
                                        : slice.elements;
     };
     Bytes sum;
     for (const Slice& slice : op.reads) {
-        sum += operand(slice, touched(slice), precision);
+        sum += operand(slice, touched(slice), storage);
     }
     for (const Slice& slice : op.writes) {
         const bool read_too = slice.space == Space::gradient && accumulates_gradients(op.kind);
-        sum += operand(slice, touched(slice), precision) * (read_too ? 2 : 1);
+        sum += operand(slice, touched(slice), storage) * (read_too ? 2 : 1);
     }
     return sum;
 }
@@ -88,29 +88,29 @@ Flops flops(const ComputeOp& op) {
         op);
 }
 
-Bytes traffic(const ComputeOp& op, DType precision) {
+Bytes traffic(const ComputeOp& op, DType storage) {
     return std::visit(
         Overloaded{
             [&](const MatMul& matmul) {
                 const std::int64_t passes = matmul.accumulate == Accumulate::yes ? 2 : 1;
-                return operand(matmul.a, matmul.m * matmul.k, precision) +
-                       operand(matmul.b, matmul.k * matmul.n, precision) +
-                       operand(matmul.c, passes * matmul.m * matmul.n, precision);
+                return operand(matmul.a, matmul.m * matmul.k, storage) +
+                       operand(matmul.b, matmul.k * matmul.n, storage) +
+                       operand(matmul.c, passes * matmul.m * matmul.n, storage);
             },
             [&](const AttentionForward& attention) {
-                return qkv_context_statistics(attention, precision);
+                return qkv_context_statistics(attention, storage);
             },
             [&](const AttentionBackward& attention) {
-                return qkv_context_statistics(attention, precision) +
-                       operand(attention.grad_context, context_elements(attention), precision) +
-                       operand(attention.grad_qkv, qkv_elements(attention), precision);
+                return qkv_context_statistics(attention, storage) +
+                       operand(attention.grad_context, context_elements(attention), storage) +
+                       operand(attention.grad_qkv, qkv_elements(attention), storage);
             },
             [&](const Elementwise& elementwise) {
-                return elementwise_traffic(elementwise, precision);
+                return elementwise_traffic(elementwise, storage);
             },
             [&](const OptimizerStep& step) {
                 // fp32 master weight, m and v read and written, fp32 gradient read, weight written.
-                return size_of(7 * step.elements, DType::fp32) + size_of(step.elements, precision);
+                return size_of(7 * step.elements, DType::fp32) + size_of(step.elements, storage);
             },
         },
         op);

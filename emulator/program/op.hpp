@@ -16,10 +16,10 @@ namespace traindyno {
 
 /// Memory a rank owns, one flat array each. Offsets count elements.
 enum class Space : std::uint8_t {
-    parameter,  ///< weights, in TrainingSetup::precision
+    parameter,  ///< weights, in storage_type(TrainingSetup::precision)
     gradient,   ///< main gradients, fp32; same offsets as `parameter`
-    saved,      ///< activations kept from forward to backward, in precision
-    workspace,  ///< scratch that lives within a task, in precision
+    saved,      ///< activations kept from forward to backward, as weights
+    workspace,  ///< scratch that lives within a task, as weights
     scalar,     ///< a few fp32 values: loss, gradient norm
 };
 
@@ -192,17 +192,18 @@ using Op = std::variant<ComputeOp, CommOp>;
 /// papers do (Narayanan et al., SC'21, appendix); element-wise kernels count none.
 [[nodiscard]] Flops flops(const ComputeOp& op);
 
-/// Memory traffic of `op`, each operand read or written once, with compute precision `precision`.
-[[nodiscard]] Bytes traffic(const ComputeOp& op, DType precision);
+/// Memory traffic of `op`, each operand read or written once, when weights and activations are
+/// stored as `storage`.
+[[nodiscard]] Bytes traffic(const ComputeOp& op, DType storage);
 
 /// Payload of a communication: the size of its buffer.
 [[nodiscard]] Bytes payload(const CommOp& op);
 
 [[nodiscard]] GroupId group_id(const CommOp& op);
 
-/// Element type of a space when activations and weights are in `precision`.
-[[nodiscard]] constexpr DType dtype_of(Space space, DType precision) {
-    return space == Space::gradient || space == Space::scalar ? DType::fp32 : precision;
+/// Element type of a space when weights and activations are stored as `storage`.
+[[nodiscard]] constexpr DType dtype_of(Space space, DType storage) {
+    return space == Space::gradient || space == Space::scalar ? DType::fp32 : storage;
 }
 
 }  // namespace traindyno

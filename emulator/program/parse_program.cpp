@@ -276,7 +276,7 @@ class ProgramReader {
             program_.rank = line.keyed_id<WorldRank>("rank");
             program_.stage = line.keyed_id<Stage>("stage");
             line.expect("precision");
-            program_.precision = line.name<DType>();
+            program_.precision = line.name<Precision>();
         } else if (word == "extents") {
             program_.extents.parameter = line.keyed("parameter");
             program_.extents.saved = line.keyed("saved");

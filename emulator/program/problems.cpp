@@ -59,11 +59,6 @@ std::vector<std::string> problems_of_ranges(const Layout& layout, const Training
                         setup.bucket.value(),
                         element_size(DType::fp32)));
     }
-    if (setup.precision != DType::fp32 && setup.precision != DType::bf16) {
-        problems.push_back(fmt::format(
-            "precision: {} is no training precision (weights and activations) use fp32 or bf16",
-            to_string(setup.precision)));
-    }
     return problems;
 }
 

@@ -18,7 +18,7 @@ StageContext context_of(const Model& model,
     const LocalShape shape = local_shape(model, layout, setup);
     return {.shape = shape,
             .parameters = parameter_map(model, layout, shape, stage),
-            .precision = setup.precision,
+            .storage = storage_type(setup.precision),
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
@@ -215,7 +215,7 @@ std::optional<TaskId> StepBuilder::receive_input(std::int64_t micro_batch) {
                     .peer = GroupRank{stage_ - 1},
                     .tag = tag_of(stage_ - 1, Direction::forward),
                     .buffer = buffers_.ends_of(0, micro_batch).input,
-                    .dtype = setup_.precision};
+                    .dtype = context_.storage};
     Task task = message_task(Lane::pp_recv_forward, recv, micro_batch);
     task.saved_base = buffers_.saved_base(0, micro_batch);
     return tasks_.point_to_point(
@@ -227,7 +227,7 @@ std::optional<TaskId> StepBuilder::receive_gradient(std::int64_t micro_batch) {
                     .peer = GroupRank{stage_ + 1},
                     .tag = tag_of(stage_, Direction::backward),
                     .buffer = buffers_.ends_of(context_.shape.layers - 1, micro_batch).grad_output,
-                    .dtype = setup_.precision};
+                    .dtype = context_.storage};
     return tasks_.point_to_point(
         message_task(Lane::pp_recv_backward, recv, micro_batch),
         {before(micro_batch, buffers_.grad_output_reuse()).last_layer_backward});
@@ -238,7 +238,7 @@ void StepBuilder::send_output(std::int64_t micro_batch) {
                     .peer = GroupRank{stage_ + 1},
                     .tag = tag_of(stage_, Direction::forward),
                     .buffer = buffers_.ends_of(context_.shape.layers - 1, micro_batch).output,
-                    .dtype = setup_.precision};
+                    .dtype = context_.storage};
     milestones(micro_batch).send_forward = tasks_.point_to_point(
         message_task(Lane::pp_send_forward, send, micro_batch), {tasks_.last_compute()});
 }
@@ -248,7 +248,7 @@ void StepBuilder::send_gradient(std::int64_t micro_batch) {
                     .peer = GroupRank{stage_ - 1},
                     .tag = tag_of(stage_ - 1, Direction::backward),
                     .buffer = buffers_.ends_of(0, micro_batch).grad_input,
-                    .dtype = setup_.precision};
+                    .dtype = context_.storage};
     milestones(micro_batch).send_backward = tasks_.point_to_point(
         message_task(Lane::pp_send_backward, send, micro_batch), {tasks_.last_compute()});
 }

@@ -109,7 +109,7 @@ struct Extents {
 struct StepProgram {
     WorldRank rank;
     Stage stage;
-    DType precision = DType::fp32;
+    Precision precision = Precision::fp32;  ///< of products; storage_type() of it is in memory
     Extents extents;
     std::vector<Group> groups;  ///< every group this rank communicates in
     std::vector<Block> blocks;

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "emulator/base/dtype.hpp"
 #include "emulator/base/enum_names.hpp"
+#include "emulator/base/precision.hpp"
 
 namespace traindyno {
 
@@ -36,7 +36,7 @@ struct EnumNames<Overlap> {
 struct TrainingSetup {
     std::int64_t micro_batch = 1;   ///< sequences per micro-batch and replica
     std::int64_t global_batch = 1;  ///< sequences per step over all replicas
-    DType precision = DType::fp32;  ///< weights and activations; gradients and Adam state are fp32
+    Precision precision = Precision::fp32;
     Recompute recompute = Recompute::none;
     Schedule schedule = Schedule::one_f_one_b;
     Bytes bucket =

@@ -85,7 +85,7 @@ struct Symbols {
     [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq; }
 
     [[nodiscard]] Bytes activation() const {
-        return size_of(tokens() * model.hidden, setup.precision);
+        return size_of(tokens() * model.hidden, storage_type(setup.precision));
     }
 
     /// V_p h / tp

@@ -130,7 +130,7 @@ Table model_table(const Study& study) {
         fmt::format("{} tokens, {} words", model.seq, grouped(model.vocab)));
     add("Parameters", grouped(study.parameters));
     add("FLOPs per token", fmt::format("{:.4g}", study.flops_per_token));
-    add("Precision", std::string(to_string(setup.precision)));
+    add("Precision", described(setup.precision));
     add("Micro-batch", fmt::format("{} sequences", setup.micro_batch));
     add("Recomputation", std::string(to_string(setup.recompute)));
     add("Pipeline schedule", std::string(to_string(setup.schedule)));

@@ -88,13 +88,13 @@ std::unique_ptr<Device> make_cpu_device(const CpuOptions& options) {
             "the cpu device has no core (the binding leaves this rank none) start fewer "
             "ranks per host or pass --bind-to none to mpirun");
     }
-    if (options.precision != DType::fp32 && options.precision != DType::bf16) {
+    if (options.precision != Precision::fp32 && options.precision != Precision::bf16) {
         problems.add(
-            fmt::format("--precision {}: the cpu device cannot train in it (it has fp32 "
-                        "and, with AVX512-BF16 or AMX, bf16) use --precision fp32",
+            fmt::format("--precision {}: the cpu device cannot train in it (it has fp32 and, with "
+                        "AVX512-BF16 or AMX, bf16) use --precision fp32, or --device timed",
                         to_string(options.precision)));
     }
-    if (options.precision == DType::bf16 && !has_bf16()) {
+    if (options.precision == Precision::bf16 && !has_bf16()) {
         problems.add(
             fmt::format("--precision bf16: this processor has no bf16 matrix products "
                         "({} has neither AVX512-BF16 nor AMX) use --precision fp32",

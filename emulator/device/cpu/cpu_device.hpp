@@ -13,12 +13,12 @@ namespace traindyno {
 struct CpuOptions {
     std::vector<int> cores;  ///< OS processor numbers, one per physical core; see binding.hpp
     int threads = 1;         ///< compute threads, bound to the cores in turn
-    DType precision = DType::fp32;
+    Precision precision = Precision::fp32;  ///< fp32 or bf16
     unsigned seed = 0;
     Bytes memory_limit{0};  ///< this process's share of the host; 0 = only what the host has left
 };
 
-/// Throws ConfigError when the processor lacks the precision.
+/// Throws ConfigError when this device or the processor lacks the precision.
 [[nodiscard]] std::unique_ptr<Device> make_cpu_device(const CpuOptions& options);
 
 /// "oneDNN 2.6.3": what multiplies the matrices.

@@ -29,7 +29,7 @@ AttentionShape shape_of(const AttentionOp& op) {
 
 CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
     : team_(team),
-      precision_(program.precision),
+      storage_(storage_type(program.precision)),
       seed_(seed),
       memory_(program, Paging::huge),
       master_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
@@ -49,11 +49,11 @@ void CpuExecutor::compile(const ComputeOp& op) {
     const auto attention = [&](const auto& a) {
         auto& slot = attentions_[shape_of(a)];
         if (!slot) {
-            slot = std::make_unique<Attention>(shape_of(a), precision_, team_);
+            slot = std::make_unique<Attention>(shape_of(a), storage_, team_);
         }
     };
     std::visit(Overloaded{[&](const MatMul& product) {
-                              const GemmShape shape = shape_of(product, precision_);
+                              const GemmShape shape = shape_of(product, storage_);
                               if (!products_.contains(shape)) {
                                   products_.emplace(shape, Gemm{shape});
                               }
@@ -113,7 +113,7 @@ void CpuExecutor::run(const ComputeOp& op, const Task& task) {
 }
 
 void CpuExecutor::run_op(const MatMul& op, const Task& task) {
-    products_.at(shape_of(op, precision_))
+    products_.at(shape_of(op, storage_))
         .run(resolve(op.a, task).data, resolve(op.b, task).data, resolve(op.c, task).data);
 }
 

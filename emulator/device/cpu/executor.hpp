@@ -37,7 +37,7 @@ class CpuExecutor {
     void run_op(const OptimizerStep& op, const Task& task);
 
     const Team& team_;
-    DType precision_;
+    DType storage_;
     std::uint32_t seed_;
     SpaceMemory memory_;
     MappedBytes master_;  ///< Adam's arrays, fp32, one element per parameter

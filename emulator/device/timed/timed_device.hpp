@@ -13,7 +13,7 @@ namespace traindyno {
 struct TimedOptions {
     std::function<SimTime(const ComputeOp&)> duration;  ///< of each operation, without queueing
     std::string name;                                   ///< of the device that is stood in for
-    DType precision = DType::fp32;
+    Precision precision = Precision::fp32;
     FlopRate peak{0};
     Bytes memory_limit{0};  ///< of the device that is stood in for; 0 = no limit
 };

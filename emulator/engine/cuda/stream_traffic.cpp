@@ -113,7 +113,8 @@ void StreamTraffic::split_boundaries(const StepProgram& program, const NcclOptio
 }
 
 /// NCCL connects two ranks at their first operation, which then waits on the host. Here that cannot
-/// deadlock: all ranks do the same in the same order, and a chain of messages resolves from its end.
+/// deadlock: all ranks do the same in the same order, and a chain of messages resolves from its
+/// end.
 void StreamTraffic::connect() {
     const CudaStream stream = make_stream();
     const DeviceBytes word(Bytes{element_size(DType::fp32)});

@@ -90,6 +90,19 @@ TEST(Describe, names_the_devices_with_enough_memory) {
         contains(describe_text(request_for("gpt3-175b")), "fits none of the devices above"));
 }
 
+TEST(Describe, counts_the_bytes_that_tensors_are_stored_in) {
+    DescribeRequest request = request_for("gpt3-125m");
+    const auto memory = [&](Precision precision) {
+        request.setup.precision = precision;
+        return Json::parse(describe_json(request)).at("memory_bytes");
+    };
+    EXPECT_EQ(memory(Precision::fp8), memory(Precision::bf16));
+    EXPECT_TRUE(contains(line_with(describe_text(request), "Memory of a rank"), ", bf16, "));
+    request.setup.precision = Precision::fp8;
+    EXPECT_TRUE(
+        contains(line_with(describe_text(request), "Memory of a rank"), ", fp8 (bf16 tensors), "));
+}
+
 TEST(DescribeJson, holds_the_published_figures) {
     const Json json = Json::parse(describe_json(request_for("gpt3-175b")));
     const std::int64_t h = 12288;

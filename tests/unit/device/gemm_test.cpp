@@ -87,9 +87,9 @@ TEST(Gemm, reports_what_onednn_refuses) {
 }
 
 TEST(CpuDevice, computes_bf16_or_says_what_to_use) {
-    const CpuOptions options{.cores = {0}, .threads = 1, .precision = DType::bf16};
+    const CpuOptions options{.cores = {0}, .threads = 1, .precision = Precision::bf16};
     if (has_bf16()) {
-        EXPECT_EQ(make_cpu_device(options)->info().precision, DType::bf16);
+        EXPECT_EQ(make_cpu_device(options)->info().precision, Precision::bf16);
         return;
     }
     try {
@@ -102,10 +102,27 @@ TEST(CpuDevice, computes_bf16_or_says_what_to_use) {
 
 TEST(CpuDevice, reports_every_problem_of_its_options) {
     try {
-        (void)make_cpu_device({.cores = {}, .threads = 0, .precision = DType::int64});
+        (void)make_cpu_device({.cores = {}, .threads = 0, .precision = Precision::fp8});
         FAIL() << "accepted";
     } catch (const ConfigError& error) {
         EXPECT_EQ(error.problems().size(), 2U);
+    }
+}
+
+TEST(CpuDevice, names_what_it_has_instead_of_other_precisions) {
+    for (const Precision precision : {Precision::tf32, Precision::fp16, Precision::fp8}) {
+        try {
+            (void)make_cpu_device({.cores = {0}, .threads = 1, .precision = precision});
+            ADD_FAILURE() << to_string(precision) << " was accepted";
+        } catch (const ConfigError& error) {
+            const std::string text = error.what();
+            EXPECT_NE(text.find("--precision " + std::string(to_string(precision)) + ":"),
+                      std::string::npos)
+                << text;
+            EXPECT_NE(text.find("it has fp32 and"), std::string::npos) << text;
+            EXPECT_NE(text.find("use --precision fp32, or --device timed"), std::string::npos)
+                << text;
+        }
     }
 }
 

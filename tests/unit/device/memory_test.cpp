@@ -121,7 +121,7 @@ TEST(MappedBytes, of_nothing_are_empty) {
 
 TEST(SpaceMemory, sizes_elements_by_precision) {
     StepProgram program;
-    program.precision = DType::bf16;
+    program.precision = Precision::bf16;
     program.extents = {.parameter = 10, .saved = 20, .workspace = 30, .scalar = 2};
     const SpaceMemory memory(program, Paging::lazy);
     EXPECT_EQ(memory.all(Space::parameter).size(), 20U);

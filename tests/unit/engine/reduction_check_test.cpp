@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "collectives/half_types.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -17,7 +18,7 @@ std::vector<float> reduced(std::int64_t size,
                            std::int64_t elements,
                            Reduction reduction,
                            std::uint32_t key) {
-    std::vector<float> result(static_cast<std::size_t>(mark_count(elements)),
+    std::vector<float> result(static_cast<std::size_t>(marks_in(elements)),
                               reduction == Reduction::max ? -1e30F : 0.0F);
     for (std::int64_t rank = 0; rank < size; ++rank) {
         std::vector<float> own(result.size(), 0.5F);
@@ -38,14 +39,14 @@ ReductionChecks check_fp32(const std::vector<float>& marks,
     return check(std::as_bytes(std::span(marks)), elements, DType::fp32, reduction, size, key);
 }
 
-TEST(MarkCount, is_one_per_stride_and_the_last_element) {
-    EXPECT_EQ(mark_count(0), 0);
-    EXPECT_EQ(mark_count(check_minimum - 1), 0);
-    EXPECT_EQ(mark_count(check_minimum), 2);
-    EXPECT_EQ(mark_count(check_stride), 2);
-    EXPECT_EQ(mark_count(check_stride + 1), 2);  // the element one stride in is the last
-    EXPECT_EQ(mark_count(check_stride + 2), 3);
-    EXPECT_EQ(mark_count(3 * check_stride + 7), 5);
+TEST(MarksIn, are_one_per_stride_and_the_last_element) {
+    EXPECT_EQ(marks_in(0), 0);
+    EXPECT_EQ(marks_in(check_minimum - 1), 0);
+    EXPECT_EQ(marks_in(check_minimum), 2);
+    EXPECT_EQ(marks_in(check_stride), 2);
+    EXPECT_EQ(marks_in(check_stride + 1), 2);  // the element one stride in is the last
+    EXPECT_EQ(marks_in(check_stride + 2), 3);
+    EXPECT_EQ(marks_in(3 * check_stride + 7), 5);
 }
 
 class ReductionCheck : public ::testing::TestWithParam<std::int64_t> {};
@@ -81,15 +82,72 @@ TEST(ReductionCheckMissing, finds_another_buffers_result) {
     EXPECT_GT(check_fp32(marks, check_stride, Reduction::sum, 2, 2).wrong, 0);
 }
 
-TEST(ReductionCheckBf16, allows_rounding_but_not_a_missing_member) {
-    std::vector<std::uint16_t> marks(2, 0);
-    stamp(std::as_writable_bytes(std::span(marks)), 100, DType::bf16, GroupRank{0}, 0);
-    const auto wrong = [&](std::int64_t size) {
-        return check(std::as_bytes(std::span(marks)), 100, DType::bf16, Reduction::sum, size, 0)
+/// A 16-bit type: where its integers have gaps, and how it converts.
+struct Bf16Case {
+    using Half = Bf16;
+    static constexpr DType type = DType::bf16;
+    static constexpr std::int64_t exact = 256;
+
+    static Half half(float value) { return to_bf16(value); }
+};
+
+struct Fp16Case {
+    using Half = Fp16;
+    static constexpr DType type = DType::fp16;
+    static constexpr std::int64_t exact = 2048;
+
+    static Half half(float value) { return to_fp16(value); }
+};
+
+template <class Case>
+class ReductionCheckHalf : public ::testing::Test {
+  public:
+    using Half = typename Case::Half;
+
+    static std::vector<Half> stamped(std::int64_t rank) {
+        std::vector<Half> marks(2);
+        stamp(std::as_writable_bytes(std::span(marks)), elements, Case::type, GroupRank{rank}, 0);
+        return marks;
+    }
+
+    static constexpr std::int64_t elements = 100;  // the first and the last are marks
+
+    /// Element by element in member order, each addition rounded.
+    static std::vector<Half> sum_of(std::int64_t size) {
+        std::vector<Half> sum = stamped(0);
+        for (std::int64_t rank = 1; rank < size; ++rank) {
+            add_halves(stamped(rank), sum);
+        }
+        return sum;
+    }
+
+    static std::int64_t wrong(const std::vector<Half>& marks, std::int64_t size) {
+        return check(std::as_bytes(std::span(marks)), elements, Case::type, Reduction::sum, size, 0)
             .wrong;
-    };
-    EXPECT_EQ(wrong(1), 0);
-    EXPECT_EQ(wrong(2), 2);
+    }
+};
+
+using HalfCases = ::testing::Types<Bf16Case, Fp16Case>;
+TYPED_TEST_SUITE(ReductionCheckHalf, HalfCases);
+
+TYPED_TEST(ReductionCheckHalf, accepts_right_sums_rounded_or_not) {
+    // A cycle of four members adds 10: with `exact` members sums have long been rounding.
+    for (const std::int64_t size : {std::int64_t{1}, std::int64_t{7}, TypeParam::exact}) {
+        EXPECT_EQ(this->wrong(this->sum_of(size), size), 0) << size;
+    }
+}
+
+TYPED_TEST(ReductionCheckHalf, finds_a_missing_member_while_sums_are_exact) {
+    const std::int64_t size = TypeParam::exact / 4;
+    EXPECT_EQ(this->wrong(this->sum_of(size - 1), size), 2);  // first and last element
+}
+
+TYPED_TEST(ReductionCheckHalf, finds_a_sum_that_is_off_by_one) {
+    auto buffer = this->sum_of(2);  // 1 + 2
+    buffer.front() = TypeParam::half(4);
+    EXPECT_EQ(this->wrong(buffer, 2), 1);
+    buffer.back() = TypeParam::half(std::nanf(""));
+    EXPECT_EQ(this->wrong(buffer, 2), 2);
 }
 
 TEST(ReductionCheckMarks, of_another_buffer_are_our_bug) {

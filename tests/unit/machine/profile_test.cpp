@@ -63,7 +63,7 @@ TEST(LoadMachine, reads_every_field) {
         .device = "test device",
         .source = "made up",
         .ranks_per_node = 4,
-        .gemm = {{.precision = DType::bf16, .peak = FlopRate{10e12}, .efficiency = 0.5}},
+        .gemm = {{.precision = Precision::bf16, .peak = FlopRate{10e12}, .efficiency = 0.5}},
         .memory = Bytes{16'000'000'000},
         .memory_bandwidth = Bandwidth{100e9},
         .memory_efficiency = 0.5,
@@ -81,7 +81,9 @@ TEST(LoadMachine, reads_every_field) {
 
 /// What datasheets and node descriptions say, in their units.
 struct Published {
-    double bf16_teraflops;
+    double teraflops_16_bit;
+    double tf32_teraflops;
+    double fp8_teraflops;  ///< as timed: of the best there is where fp8 is not
     double memory_gb;
     double memory_gb_per_s;
     std::int64_t ranks_per_node;
@@ -92,7 +94,12 @@ struct Published {
 };
 
 Published published(const MachineProfile& machine) {
-    return {.bf16_teraflops = gemm_rate(machine, DType::bf16).peak.value() / 1e12,
+    const auto teraflops = [&](Precision precision) {
+        return gemm_rate(machine, precision).peak.value() / 1e12;
+    };
+    return {.teraflops_16_bit = teraflops(Precision::bf16),
+            .tf32_teraflops = teraflops(Precision::tf32),
+            .fp8_teraflops = teraflops(Precision::fp8),
             .memory_gb = machine.memory.as_double() / 1e9,
             .memory_gb_per_s = machine.memory_bandwidth.value() / 1e9,
             .ranks_per_node = machine.ranks_per_node,
@@ -101,21 +108,31 @@ Published published(const MachineProfile& machine) {
 }
 
 TEST(LoadMachine, knows_the_published_machines) {
-    const std::map<std::string, Published> machines{{"dgx-2", {125, 32, 900, 16, 150, 6.25}},
-                                                    {"dgx-a100", {312, 80, 2039, 8, 300, 25}},
-                                                    {"dgx-h100", {989, 80, 3350, 8, 450, 50}},
-                                                    {"dgx-h200", {989, 141, 4800, 8, 450, 50}},
-                                                    {"dgx-b200", {2250, 180, 8000, 8, 900, 50}},
-                                                    {"gb200-nvl72", {2500, 186, 8000, 4, 900, 50}}};
+    const std::map<std::string, Published> machines{
+        {"dgx-2", {125, 15.7, 125, 32, 900, 16, 150, 6.25}},
+        {"dgx-a100", {312, 156, 312, 80, 2039, 8, 300, 25}},
+        {"dgx-h100", {989, 494.5, 1979, 80, 3350, 8, 450, 50}},
+        {"dgx-h200", {989, 494.5, 1979, 141, 4800, 8, 450, 50}},
+        {"dgx-b200", {2250, 1125, 4500, 180, 8000, 8, 900, 50}},
+        {"gb200-nvl72", {2500, 1250, 5000, 186, 8000, 4, 900, 50}}};
     EXPECT_EQ(machine_names().size(), machines.size());
     for (const auto& [name, expected] : machines) {
         EXPECT_EQ(published(load_machine(name)), expected) << name;
     }
 }
 
-TEST(LoadMachine, gives_every_shipped_machine_a_rate_for_fp32) {
+TEST(LoadMachine, gives_every_shipped_machine_fp32_and_fp16_and_slower_wider_types) {
     for (const std::string& name : machine_names()) {
-        EXPECT_EQ(gemm_rate(load_machine(name), DType::fp32).precision, DType::fp32) << name;
+        const MachineProfile machine = load_machine(name);
+        EXPECT_EQ(substitution(machine, Precision::fp32), "");
+        EXPECT_EQ(substitution(machine, Precision::fp16), "");
+        FlopRate wider{0};
+        for (const Precision precision :
+             {Precision::fp32, Precision::tf32, Precision::fp16, Precision::fp8}) {
+            const FlopRate peak = gemm_rate(machine, precision).peak;
+            EXPECT_FALSE(peak < wider) << name << " " << to_string(precision);
+            wider = peak;
+        }
     }
 }
 
@@ -153,7 +170,7 @@ TEST(LoadMachine, refuses_what_no_machine_has) {
         Case{"\"16GB\"", "\"0GB\"", "memory: is too small"},
         Case{"\"16GB\"", "\"-16GB\"", "'-16GB' is negative"},
         Case{"\"2us\"", "\"2min\"", "launch_latency: is longer than a second"},
-        Case{"\"bf16\"", "\"fp8\"", "precision: 'fp8' is not a choice"},
+        Case{"\"bf16\"", "\"int8\"", "precision: 'int8' is not a choice"},
         Case{"ranks = 4\nbandwidth", "ranks = 0\nbandwidth", "ranks: 0 reaches no farther"},
         Case{"memory_bandwidth", "memory_bandwith", "did you mean 'memory_bandwidth'?"},
         Case{"device = \"test device\"", "", "device: is missing"},
@@ -199,34 +216,122 @@ TEST(LoadMachine, suggests_the_machine_that_was_meant) {
     }
 }
 
-TEST(GemmRate, of_a_missing_precision_is_the_nearest_above) {
+TEST(GemmRate, of_a_missing_precision_follows_the_documented_order) {
+    // Every set of listed precisions and every wanted one, against "same width, then the nearest
+    // wider, then the nearest narrower".
+    const auto width = [](Precision precision) {  // 0 is the widest
+        constexpr std::array widths{0, 1, 2, 2, 3};
+        return widths.at(static_cast<std::size_t>(precision));
+    };
+    constexpr std::size_t count = enum_count<Precision>;
+    for (unsigned listed = 1; listed < 1U << count; ++listed) {
+        MachineProfile machine = test_machine();
+        machine.gemm.clear();
+        for (std::size_t i = 0; i < count; ++i) {
+            if ((listed >> i & 1U) != 0) {
+                machine.gemm.push_back(
+                    {.precision = static_cast<Precision>(i), .peak = FlopRate{1e12}});
+            }
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto wanted = static_cast<Precision>(i);
+            const Precision used = gemm_rate(machine, wanted).precision;
+            const auto distance = [&](Precision precision) {
+                const int narrower = width(precision) - width(wanted);
+                return narrower > 0 ? 10 + narrower : -narrower;
+            };
+            EXPECT_EQ(used == wanted, (listed >> i & 1U) != 0) << listed << to_string(wanted);
+            for (const GemmRate& other : machine.gemm) {
+                EXPECT_LE(distance(used), distance(other.precision))
+                    << listed << " for " << to_string(wanted) << ": " << to_string(used) << " not "
+                    << to_string(other.precision);
+            }
+        }
+    }
+}
+
+TEST(GemmRate, needs_one) {
     MachineProfile machine = test_machine();
-    EXPECT_EQ(gemm_rate(machine, DType::fp32).precision, DType::bf16);
-    machine.gemm.push_back({.precision = DType::fp32, .peak = FlopRate{5e12}});
-    EXPECT_EQ(gemm_rate(machine, DType::fp32).precision, DType::fp32);
-    EXPECT_EQ(gemm_rate(machine, DType::fp64).precision, DType::fp32);
-    machine.gemm.erase(machine.gemm.begin());
-    EXPECT_EQ(gemm_rate(machine, DType::bf16).precision, DType::fp32);
     machine.gemm.clear();
-    EXPECT_THROW((void)gemm_rate(machine, DType::bf16), ContractError);
+    EXPECT_THROW((void)gemm_rate(machine, Precision::bf16), ContractError);
+}
+
+TEST(GemmRate, of_another_precision_is_admitted) {
+    EXPECT_EQ(substitution(test_machine(), Precision::bf16), "");
+    EXPECT_EQ(substitution(test_machine(), Precision::fp8),
+              "test lists no fp8 rate: matrix products are timed at its bf16 rate");
 }
 
 TEST(OpTime, of_a_large_product_follows_the_sustained_rate) {
     const MatMul matmul{.m = 4096, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
     const double seconds = 2 * 4096.0 * 4096 * 4096 / (10e12 * 0.5);
-    EXPECT_EQ(op_time(test_machine(), matmul, DType::bf16),
+    EXPECT_EQ(op_time(test_machine(), matmul, Precision::bf16),
               SimTime{2'000'000} + from_seconds(seconds));
 }
 
 TEST(OpTime, of_a_thin_product_follows_the_memory) {
     const MatMul matmul{.m = 1, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
     const double bytes = 2.0 * (4096 + 4096 * 4096 + 4096);
-    EXPECT_EQ(op_time(test_machine(), matmul, DType::bf16),
+    EXPECT_EQ(op_time(test_machine(), matmul, Precision::bf16),
               SimTime{2'000'000} + from_seconds(bytes / (100e9 * 0.5)));
 }
 
+MachineProfile fp8_machine() {
+    MachineProfile machine = test_machine();
+    machine.gemm.push_back(
+        {.precision = Precision::fp8, .peak = FlopRate{20e12}, .efficiency = 0.25});
+    return machine;
+}
+
+TEST(OpTime, of_an_fp8_product_is_two_casts_and_the_product) {
+    // Weight's gradient: both operands are transposed, fp32 gradients are read and written.
+    const MatMul matmul{.m = 512,
+                        .n = 1024,
+                        .k = 8192,
+                        .transpose_a = Transpose::yes,
+                        .accumulate = Accumulate::yes,
+                        .a = {},
+                        .b = {},
+                        .c = {.space = Space::gradient}};
+    const double casts = 3.0 * (512 * 8192 + 8192 * 1024) / 50e9;
+    const double product = 2.0 * 512 * 1024 * 8192 / (20e12 * 0.25);
+    EXPECT_NEAR(to_seconds(op_time(fp8_machine(), matmul, Precision::fp8)),
+                3 * 2e-6 + casts + product,
+                1e-11);
+}
+
+TEST(OpTime, of_a_thin_fp8_product_reads_a_byte_per_operand_element) {
+    const MatMul matmul{.m = 1, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
+    const double casts = 3.0 * (4096 + 4096 * 4096) / 50e9;
+    const double product = (4096 + 4096 * 4096 + 2.0 * 4096) / 50e9;
+    EXPECT_NEAR(to_seconds(op_time(fp8_machine(), matmul, Precision::fp8)),
+                3 * 2e-6 + casts + product,
+                1e-11);
+}
+
+TEST(OpTime, of_attention_and_adam_in_fp8_is_that_of_bf16) {
+    const AttentionForward attention{.batch = 1,
+                                     .seq = 4096,
+                                     .heads = 4,
+                                     .kv_heads = 4,
+                                     .head_size = 64,
+                                     .qkv = {},
+                                     .context = {},
+                                     .statistics = {}};
+    const double seconds = 4 * 4096.0 * 4096 * 4 * 64 / (10e12 * 0.5);
+    EXPECT_EQ(op_time(fp8_machine(), attention, Precision::fp8),
+              SimTime{2'000'000} + from_seconds(seconds));
+    EXPECT_EQ(op_time(fp8_machine(), OptimizerStep{.elements = 1'000'000}, Precision::fp8),
+              SimTime{2'000'000} + from_seconds(30e6 / 50e9));
+}
+
+TEST(OpTime, of_tf32_moves_fp32_tensors) {
+    EXPECT_EQ(op_time(test_machine(), OptimizerStep{.elements = 1'000'000}, Precision::tf32),
+              SimTime{2'000'000} + from_seconds(32e6 / 50e9));
+}
+
 TEST(OpTime, of_adam_is_launch_plus_traffic) {
-    EXPECT_EQ(op_time(test_machine(), OptimizerStep{.elements = 1'000'000}, DType::bf16),
+    EXPECT_EQ(op_time(test_machine(), OptimizerStep{.elements = 1'000'000}, Precision::bf16),
               SimTime{2'000'000} + from_seconds(30e6 / 50e9));
 }
 

@@ -9,7 +9,7 @@ namespace traindyno {
 
 TEST(MemoryItems, are_the_sizes_of_the_spaces_and_the_adam_state) {
     StepProgram program;
-    program.precision = DType::bf16;
+    program.precision = Precision::bf16;
     program.extents = {.parameter = 1000, .saved = 300, .workspace = 70, .scalar = 2};
     EXPECT_EQ(memory_items(program),
               (std::vector<MemoryItem>{{.name = "weights", .bytes = Bytes{2000}},
@@ -26,7 +26,7 @@ TEST(MemoryItems, are_the_sizes_of_the_spaces_and_the_adam_state) {
 TEST(MemoryItems, of_a_built_program_take_18_bytes_per_parameter_in_bf16) {
     const Layout layout{.tp = 2};
     TrainingSetup setup = setup_of(layout, 1);
-    setup.precision = DType::bf16;
+    setup.precision = Precision::bf16;
     const StepProgram program = build_step(small_gpt(2), layout, setup, WorldRank{0});
     const auto items = memory_items(program);
     Bytes state;
@@ -34,6 +34,19 @@ TEST(MemoryItems, of_a_built_program_take_18_bytes_per_parameter_in_bf16) {
         state += items[i].bytes;
     }
     EXPECT_EQ(state, Bytes{18 * program.extents.parameter});
+}
+
+TEST(MemoryItems, hold_tensors_in_their_storage_type) {
+    StepProgram program;
+    program.extents = {.parameter = 1000, .saved = 300, .workspace = 70, .scalar = 2};
+    const auto items = [&](Precision precision) {
+        program.precision = precision;
+        return memory_items(program);
+    };
+    EXPECT_EQ(items(Precision::fp8), items(Precision::bf16));
+    EXPECT_EQ(items(Precision::fp16), items(Precision::bf16));
+    EXPECT_EQ(items(Precision::tf32), items(Precision::fp32));
+    EXPECT_EQ(items(Precision::fp32)[0].bytes, Bytes{4000});
 }
 
 TEST(MemoryItems, activations_grow_with_the_micro_batch_alone) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "emulator/base/error.hpp"
@@ -51,6 +52,24 @@ TEST(Print, parse_inverts_it) {
     }
 }
 
+TEST(Print, keeps_every_precision_and_sends_what_it_stores) {
+    const Layout layout{.tp = 2, .pp = 2};
+    for (const Precision precision :
+         {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16, Precision::fp8}) {
+        TrainingSetup setup = setup_of(layout, 2);
+        setup.precision = precision;
+        const auto programs = build_all(small_gpt(2), layout, setup);
+        EXPECT_EQ(verify(programs), std::vector<std::string>{}) << to_string(precision);
+        const std::string text = print(programs[0]);
+        EXPECT_EQ(parse_program(text), programs[0]);
+        EXPECT_NE(text.find(fmt::format("precision {}\n", to_string(precision))),
+                  std::string::npos);
+        EXPECT_NE(text.find(fmt::format(" {} sum", to_string(storage_type(precision)))),
+                  std::string::npos)
+            << text;
+    }
+}
+
 TEST(Print, golden_program_of_one_rank) {
     const Layout layout{};
     const StepProgram program = build_step(tiny_gpt(), layout, setup_of(layout, 2), WorldRank{0});
@@ -60,7 +79,7 @@ TEST(Print, golden_program_of_one_rank) {
 TEST(Print, golden_programs_of_a_pipeline_with_tensor_and_data_parallelism) {
     const Layout layout{.tp = 2, .dp = 2, .pp = 2};
     TrainingSetup setup = setup_of(layout, 3);
-    setup.precision = DType::bf16;
+    setup.precision = Precision::bf16;
     setup.bucket = Bytes{4096};
     const auto programs = build_all(tiny_gpt(), layout, setup);
     EXPECT_EQ(verify(programs), std::vector<std::string>{});
@@ -87,7 +106,7 @@ TEST(ParseProgram, takes_comments_and_empty_lines) {
     EXPECT_EQ(parse_program("# a comment\n\nprogram rank 3 stage 1 precision bf16\n"),
               (StepProgram{.rank = WorldRank{3},
                            .stage = Stage{1},
-                           .precision = DType::bf16,
+                           .precision = Precision::bf16,
                            .extents = {},
                            .groups = {},
                            .blocks = {},
@@ -101,8 +120,8 @@ TEST(ParseProgram, names_the_line_and_what_is_wrong_with_it) {
                       problem + " (step programs are strict) compare with what print writes"});
     };
     expect("program rank x stage 0 precision fp32", "line 1: 'x' is not a whole number");
-    expect("\nprogram rank 0 stage 0 precision fp8",
-           "line 2: 'fp8' is not one of fp32, bf16, fp64 or int64");
+    expect("\nprogram rank 0 stage 0 precision int64",
+           "line 2: 'int64' is not one of fp32, tf32, bf16, fp16 or fp8");
     expect("extents parameter 1 saved 2", "line 1: 'workspace' is missing at the end");
     expect("group 1 tp 0 1", "line 1: the number should be 0");
     expect("group 0 tp 0 -1", "line 1: -1 is not a position");

@@ -49,7 +49,6 @@ std::vector<Wrong> wrong_inputs() {
         [](Wrong& w) { w.setup.micro_batch = w.setup.global_batch = 1 << 29; });
     add("global_batch: 1073741824", [](Wrong& w) { w.setup.global_batch = 1 << 30; });
     add("bucket: 3", [](Wrong& w) { w.setup.bucket = Bytes{3}; });
-    add("precision: int64", [](Wrong& w) { w.setup.precision = DType::int64; });
     add("hidden: 0", [](Wrong& w) { w.model.hidden = 0; });
     return list;
 }

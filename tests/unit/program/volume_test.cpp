@@ -22,7 +22,7 @@ TEST(Volumes, counted_in_programs_equal_the_closed_forms) {
 TEST(Volumes, of_a_small_gpt_are_what_a_pencil_says) {
     const Layout layout{.tp = 2, .dp = 4, .pp = 2};
     TrainingSetup setup = setup_of(layout, 3, 2);
-    setup.precision = DType::bf16;
+    setup.precision = Precision::bf16;
     const Bytes activation{32 * 64 * 2};
     const std::int64_t table = 1024 / 2 * 64;  // 1000 words padded to a multiple of 256
     // Per layer and rank: qkv, projection, up, down; their biases; two norms.

@@ -255,7 +255,7 @@ TEST(Merging, refuses_jobs_of_different_experiments_with_all_reasons) {
     const Study a = test::weak_study();
     Study b = a;
     b.model.hidden = 1024;
-    b.setup.precision = DType::bf16;
+    b.setup.precision = Precision::bf16;
     b.device = "timed";
     for (Point& point : b.points) {
         point.global_batch *= 2;

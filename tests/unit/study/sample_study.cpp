@@ -205,7 +205,7 @@ Study strong_study() {
     study.parameters = 1.3157e9;
     study.flops_per_token = 9.1e9;
     study.setup.global_batch = 64;
-    study.setup.precision = DType::bf16;
+    study.setup.precision = Precision::bf16;
     study.flags_raised = {"oversubscribed: 64 ranks on 8 cores (timed compute needs no core)"};
     double compute = 3.0;
     for (std::int64_t dp = 1; dp <= 16; dp *= 2) {

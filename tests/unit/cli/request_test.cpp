@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flags become a typed request: --precision, its default per device, and what is refused.
+#include "emulator/cli/request.hpp"
+
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "emulator/base/error.hpp"
+
+namespace traindyno {
+namespace {
+
+Flags flags_of(const std::map<std::string, std::string>& values) {
+    Flags flags{.command = Command::run, .values = {}, .points = {}, .positionals = {}};
+    flags.values["model"] = {.text = "gpt3-125m", .origin = "--model"};
+    for (const auto& [name, text] : values) {
+        flags.values[name] = {.text = text, .origin = "--" + name};
+    }
+    return flags;
+}
+
+Precision precision_of(const std::map<std::string, std::string>& values) {
+    Problems problems;
+    return measure_request(flags_of(values), 1, problems).workload.setup.precision;
+}
+
+TEST(MeasureRequest, takes_every_precision_by_its_name) {
+    for (std::size_t i = 0; i < enum_count<Precision>; ++i) {
+        const auto precision = static_cast<Precision>(i);
+        EXPECT_EQ(precision_of({{"device", "timed"},
+                                {"machine", "dgx-h100"},
+                                {"precision", std::string(to_string(precision))}}),
+                  precision);
+    }
+}
+
+TEST(MeasureRequest, trains_in_fp32_on_cpus_and_in_bf16_on_timed_devices_unless_told) {
+    EXPECT_EQ(precision_of({}), Precision::fp32);
+    EXPECT_EQ(precision_of({{"device", "timed"}, {"machine", "dgx-h100"}}), Precision::bf16);
+}
+
+TEST(MeasureRequest, lists_the_precisions_when_one_is_unknown) {
+    for (const char* text : {"fp64", "int64", "FP8", "fp8 "}) {
+        try {
+            (void)precision_of({{"precision", text}});
+            ADD_FAILURE() << text << " was accepted";
+        } catch (const ConfigError& error) {
+            EXPECT_EQ(std::string(error.what()),
+                      std::string("--precision: '") + text +
+                          "' is not known (the choices are fp32, tf32, bf16, fp16 or fp8) use one "
+                          "of them");
+        }
+    }
+}
+
+}  // namespace
+}  // namespace traindyno
