@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/engine/reduction_check.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,29 +10,6 @@
 namespace traindyno {
 
 namespace {
-
-constexpr std::int64_t pattern_values = 4;
-
-/// Pattern of member `rank` at element `index`: 1..4, different on neighbouring ranks and buffers.
-std::int64_t pattern(std::int64_t rank, std::uint32_t key, std::int64_t index) {
-    return 1 + (rank + key + index / check_stride) % pattern_values;
-}
-
-/// Closed form of the reduction over ranks 0..size-1: full cycles of 1+2+3+4, then the rest.
-std::int64_t reduced(Reduction reduction,
-                     std::int64_t size,
-                     std::uint32_t key,
-                     std::int64_t index) {
-    const std::int64_t cycles = size / pattern_values;
-    const std::int64_t rest = size % pattern_values;
-    std::int64_t sum = cycles * (pattern_values * (pattern_values + 1) / 2);
-    std::int64_t largest = cycles > 0 ? pattern_values : 0;
-    for (std::int64_t rank = 0; rank < rest; ++rank) {
-        sum += pattern(rank, key, index);
-        largest = std::max(largest, pattern(rank, key, index));
-    }
-    return reduction == Reduction::sum ? sum : largest;
-}
 
 void store(std::byte* at, DType type, float value) {
     if (type == DType::fp32) {
@@ -56,36 +32,18 @@ float load(const std::byte* at, DType type) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
 }
 
-/// Calls `visit(element index)` for every element that carries a pattern.
-template <class Visit>
-void for_each_marked(std::int64_t elements, Visit&& visit) {
-    if (elements < check_minimum) {
-        return;
-    }
-    for (std::int64_t index = 0; index < elements - 1; index += check_stride) {
-        visit(index);
-    }
-    visit(elements - 1);
-}
-
-/// bf16 keeps 8 significant bits, and every one of `size` additions may round by half a unit.
-float tolerance(DType type, std::int64_t expected, std::int64_t size) {
-    constexpr float bf16_half_unit = 1.0F / 256;
-    return type == DType::bf16
-               ? static_cast<float>(expected) * static_cast<float>(size) * bf16_half_unit
-               : 0.0F;
-}
-
 }  // namespace
 
 void stamp(std::span<std::byte> buffer, DType type, GroupRank rank, std::uint32_t key) {
     TD_EXPECT(type == DType::fp32 || type == DType::bf16);
     const std::int64_t width = element_size(type);
-    for_each_marked(static_cast<std::int64_t>(buffer.size()) / width, [&](std::int64_t index) {
+    const std::int64_t elements = static_cast<std::int64_t>(buffer.size()) / width;
+    for (std::int64_t mark = 0; mark < marks_in(elements); ++mark) {
+        const std::int64_t index = marked_element(mark, elements);
         store(buffer.data() + index * width,
               type,
               static_cast<float>(pattern(rank.value(), key, index)));
-    });
+    }
 }
 
 ReductionChecks check(std::span<const std::byte> buffer,
@@ -93,16 +51,17 @@ ReductionChecks check(std::span<const std::byte> buffer,
                       Reduction reduction,
                       std::int64_t size,
                       std::uint32_t key) {
-    ReductionChecks result;
     const std::int64_t width = element_size(type);
-    for_each_marked(static_cast<std::int64_t>(buffer.size()) / width, [&](std::int64_t index) {
-        const std::int64_t expected = reduced(reduction, size, key, index);
+    const std::int64_t elements = static_cast<std::int64_t>(buffer.size()) / width;
+    ReductionChecks result{.checked = marks_in(elements)};
+    for (std::int64_t mark = 0; mark < result.checked; ++mark) {
+        const std::int64_t index = marked_element(mark, elements);
+        const std::int64_t expected = reduced_pattern(reduction, size, key, index);
         const float error =
             std::abs(load(buffer.data() + index * width, type) - static_cast<float>(expected));
-        ++result.checked;
         // Negated so that a NaN counts as wrong.
-        result.wrong += !(error <= tolerance(type, expected, size)) ? 1 : 0;
-    });
+        result.wrong += !(error <= pattern_tolerance(type, expected, size)) ? 1 : 0;
+    }
     return result;
 }
 

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <span>
 
-#include "emulator/program/op.hpp"
+#include "emulator/base/ids.hpp"
+#include "emulator/device/reduction_pattern.hpp"
 
 namespace traindyno {
 
@@ -18,11 +19,6 @@ struct ReductionChecks {
 
     friend bool operator==(const ReductionChecks&, const ReductionChecks&) = default;
 };
-
-/// Every `check_stride`-th element of a reduced buffer, and its last, carries a pattern.
-inline constexpr std::int64_t check_stride = 4096;
-/// Buffers below this size are left alone: a gradient norm or a loss is used right after.
-inline constexpr std::int64_t check_minimum = 64;
 
 /// Writes this member's pattern into `buffer`. `key` tells buffers apart (it must be equal on all
 /// members). Values are integers in 1..4, so that sums are exact in fp32 and tame as gradients.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The known values that in-step verification puts into buffers before they are reduced, and their
+// closed form afterwards: one definition for host and device code.
+#pragma once
+
+#include <cstdint>
+
+#include "emulator/base/dtype.hpp"
+#include "emulator/base/host_device.hpp"
+#include "emulator/base/reduction.hpp"
+
+namespace traindyno {
+
+/// Every `check_stride`-th element of a reduced buffer, and its last, carries a pattern.
+inline constexpr std::int64_t check_stride = 4096;
+/// Buffers below this size are left alone: a gradient norm or a loss is used right after.
+inline constexpr std::int64_t check_minimum = 64;
+
+/// How many elements of a buffer carry a pattern.
+[[nodiscard]] TD_HOST_DEVICE std::int64_t marks_in(std::int64_t elements) {
+    return elements < check_minimum ? 0 : (elements - 2) / check_stride + 2;
+}
+
+/// The element that carries pattern `mark`, in [0, marks_in(elements)).
+[[nodiscard]] TD_HOST_DEVICE std::int64_t marked_element(std::int64_t mark, std::int64_t elements) {
+    const std::int64_t index = mark * check_stride;
+    return index < elements - 1 ? index : elements - 1;
+}
+
+/// Pattern of member `rank` at element `index`: 1..4, different on neighbouring ranks and buffers.
+[[nodiscard]] TD_HOST_DEVICE std::int64_t pattern(std::int64_t rank,
+                                                  std::uint32_t key,
+                                                  std::int64_t index) {
+    return 1 + (rank + key + index / check_stride) % 4;
+}
+
+/// Closed form of the reduction over ranks 0..size-1: full cycles of 1+2+3+4, then the rest.
+[[nodiscard]] TD_HOST_DEVICE std::int64_t reduced_pattern(Reduction reduction,
+                                                          std::int64_t size,
+                                                          std::uint32_t key,
+                                                          std::int64_t index) {
+    std::int64_t sum = size / 4 * (1 + 2 + 3 + 4);
+    std::int64_t largest = size < 4 ? 0 : 4;
+    for (std::int64_t rank = 0; rank < size % 4; ++rank) {
+        const std::int64_t value = pattern(rank, key, index);
+        sum += value;
+        largest = largest < value ? value : largest;
+    }
+    return reduction == Reduction::sum ? sum : largest;
+}
+
+/// Largest distance of a right result from `expected`: every one of `size` additions may round by
+/// half a unit. bf16 keeps 8 significant bits, fp16 11; sums of fp32 are exact.
+[[nodiscard]] TD_HOST_DEVICE float pattern_tolerance(DType type,
+                                                     std::int64_t expected,
+                                                     std::int64_t size) {
+    const float half_unit = type == DType::bf16   ? 1.0F / 256
+                            : type == DType::fp16 ? 1.0F / 2048
+                                                  : 0.0F;
+    return static_cast<float>(expected) * static_cast<float>(size) * half_unit;
+}
+
+}  // namespace traindyno
