@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels over whole arrays: random values, zeros, Adam.
-#include <cmath>
 #include <cstring>
 
 #include "emulator/device/cpu/kernels.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "emulator/device/element_math.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno {
 
@@ -13,45 +14,26 @@ namespace {
 constexpr std::int64_t serial_below = 16384;  // elements: a parallel region costs about 2 us
 constexpr std::int64_t page = 4096;           // elements: threads never share a page
 
-/// Sum of four uniform 16-bit values: mean 0 and variance 1 after scaling (Irwin-Hall), range
-/// +-3.46. Vectorises; good enough for switching activity.
 template <class T>
 TD_CLONES void random_values(
     T* to, std::int64_t n, float deviation, std::uint32_t seed, std::int64_t first) {
-    constexpr float mean = 2.0F * 65535.0F;
-    const float scale = deviation * 1.7320508F / 65536.0F;  // sqrt(3): 4 values of variance 1/12
     const auto base = static_cast<std::uint32_t>(first);
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
-        const auto index = base + static_cast<std::uint32_t>(i);
-        const std::uint32_t a = mixed_bits(seed, index);
-        const std::uint32_t b = mixed_bits(seed ^ 0x5bd1e995U, index);
-        const std::uint32_t sum = (a & 0xffffU) + (a >> 16U) + (b & 0xffffU) + (b >> 16U);
-        store(to[i], (static_cast<float>(static_cast<std::int32_t>(sum)) - mean) * scale);
+        store(to[i], normal_value(seed, base + static_cast<std::uint32_t>(i), deviation));
     }
 }
-
-// Brown et al., arXiv:2005.14165, appendix B: beta1 0.9, beta2 0.95, epsilon 1e-8. The rate is far
-// below theirs so that random data keeps every value finite for as long as anyone measures. No bias
-// correction: it would fold into the rate and change neither traffic nor arithmetic per element.
-constexpr float beta1 = 0.9F;
-constexpr float beta2 = 0.95F;
-constexpr float epsilon = 1e-8F;
-constexpr float rate = 1e-7F;
 
 template <class T>
 TD_CLONES void adam_range(
     T* weight, const float* gradient, float* master, float* m, float* v, std::int64_t n) {
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
-        const float g = gradient[i];
-        const float first = beta1 * m[i] + (1.0F - beta1) * g;
-        const float second = beta2 * v[i] + (1.0F - beta2) * g * g;
-        const float updated = master[i] - rate * first / (std::sqrt(second) + epsilon);
-        m[i] = first;
-        v[i] = second;
-        master[i] = updated;
-        store(weight[i], updated);
+        const AdamState next = adam_update({master[i], m[i], v[i]}, gradient[i]);
+        m[i] = next.m;
+        v[i] = next.v;
+        master[i] = next.master;
+        store(weight[i], next.master);
     }
 }
 

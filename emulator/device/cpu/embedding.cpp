@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "emulator/device/cpu/kernels.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "emulator/device/random_values.hpp"
 
-namespace traindyno {
-
-std::int64_t token_of(std::uint32_t seed, std::int64_t row, std::int64_t vocab) {
-    const std::uint64_t bits = mixed_bits(seed, static_cast<std::uint32_t>(row));
-    return static_cast<std::int64_t>(bits * static_cast<std::uint64_t>(vocab) >> 32U);
-}
-
-namespace detail {
+namespace traindyno::detail {
 
 namespace {
 
@@ -91,6 +87,4 @@ void run_embedding(const Elementwise& op,
     run(op, reads[0], writes, context);
 }
 
-}  // namespace detail
-
-}  // namespace traindyno
+}  // namespace traindyno::detail

@@ -8,6 +8,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/device/elementwise_check.hpp"
 
 namespace traindyno {
 

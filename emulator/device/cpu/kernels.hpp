@@ -3,28 +3,14 @@
 // bf16 data.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "emulator/base/dtype.hpp"
 #include "emulator/device/cpu/team.hpp"
+#include "emulator/device/operand.hpp"
 #include "emulator/program/op.hpp"
 
 namespace traindyno {
-
-/// A slice resolved to memory.
-struct Operand {
-    std::byte* data = nullptr;
-    std::int64_t elements = 0;
-    DType dtype = DType::fp32;
-
-    template <class T>
-    [[nodiscard]] T* as() const {
-        return reinterpret_cast<T*>(data);
-    }
-};
 
 /// What kernels share: the threads, their scratch memory, and the seed of tokens and targets.
 struct KernelContext {
@@ -36,9 +22,6 @@ struct KernelContext {
 /// fp32 scratch that `op` needs with `threads` threads.
 [[nodiscard]] std::int64_t scratch_elements(const Elementwise& op, int threads);
 
-/// Every reason why the operands of `op` cannot be executed. Empty when they can.
-[[nodiscard]] std::vector<std::string> problems_of(const Elementwise& op);
-
 /// Runs `op` on its operands, in the order of op.reads and op.writes. Gradients (norm_backward,
 /// bias_gradient, embedding_backward) are added to what is there; everything else is overwritten.
 /// cross_entropy takes the softmax over this rank's part of the vocabulary: the row maxima, target
@@ -47,18 +30,6 @@ void run_elementwise(const Elementwise& op,
                      std::span<const Operand> reads,
                      std::span<const Operand> writes,
                      const KernelContext& context);
-
-/// Random token of `row`, in [0, vocab).
-[[nodiscard]] std::int64_t token_of(std::uint32_t seed, std::int64_t row, std::int64_t vocab);
-
-/// Adam's arrays from the first element to update.
-struct AdamArrays {
-    Operand weight;  ///< out, in the compute precision
-    const float* gradient = nullptr;
-    float* master = nullptr;
-    float* m = nullptr;
-    float* v = nullptr;
-};
 
 void adam(const Team& team, const AdamArrays& arrays);
 

@@ -6,6 +6,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/device/cpu/kernels.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "emulator/device/element_math.hpp"
 
 namespace traindyno::detail {
 
@@ -26,15 +27,12 @@ TD_CLONES void bias_add(const T* x, const T* bias, T* y, std::int64_t rows, std:
     }
 }
 
-constexpr float gelu_slope = 1.59576912F;  // 2 sqrt(2/pi): x sigmoid(2u) = x/2 (1 + tanh u)
-constexpr float gelu_cubic = 0.044715F;    // Hendrycks and Gimpel, arXiv:1606.08415, section 2
-
 template <class T>
 TD_CLONES void gelu(const T* x, T* y, std::int64_t n) {
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const float v = load(x[i]);
-        store(y[i], v * sigmoid(gelu_slope * (v + gelu_cubic * v * v * v)));
+        store(y[i], v * sigmoid(gelu_argument(v)));
     }
 }
 
@@ -43,9 +41,7 @@ TD_CLONES void gelu_gradient(const T* x, const T* dy, T* dx, std::int64_t n) {
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const float v = load(x[i]);
-        const float s = sigmoid(gelu_slope * (v + gelu_cubic * v * v * v));
-        const float inner = gelu_slope * (1.0F + 3.0F * gelu_cubic * v * v);
-        store(dx[i], load(dy[i]) * (s + v * s * (1.0F - s) * inner));
+        store(dx[i], load(dy[i]) * gelu_slope(v, sigmoid(gelu_argument(v))));
     }
 }
 
@@ -79,7 +75,7 @@ TD_CLONES void swiglu_gradient(const T* x, const T* dy, T* dx, std::int64_t rows
             const float d = load(from[c]);
             const float u = load(up[c]);
             store(d_up[c], d * g * s);
-            store(d_gate[c], d * u * (s + g * s * (1.0F - s)));
+            store(d_gate[c], d * u * silu_slope(g, s));
         }
     }
 }
@@ -220,9 +216,7 @@ void run_typed(const Elementwise& op,
                 add(x + b, reads[1].as<const T>() + b, to + b, e - b);
             });
         case ElementwiseKind::scale: {
-            // Clipping to norm 1; the scalar is the sum of squares.
-            const float norm = std::sqrt(*reads[1].as<const float>());
-            const float factor = norm > 1.0F ? 1.0F / norm : 1.0F;
+            const float factor = clip_factor(*reads[1].as<const float>());
             return elements(
                 [&](std::int64_t b, std::int64_t e, int) { multiply(to + b, factor, e - b); });
         }

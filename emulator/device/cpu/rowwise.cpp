@@ -5,13 +5,14 @@
 #include "emulator/base/error.hpp"
 #include "emulator/device/cpu/kernels.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "emulator/device/element_math.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno::detail {
 
 namespace {
 
 constexpr std::int64_t serial_below = 16384;  // elements: a parallel region costs about 2 us
-constexpr float norm_epsilon = 1e-5F;
 
 struct RowStatistics {
     float mean = 0;
@@ -39,7 +40,7 @@ template <class T>
         const float d = load(x[c]) - mean;
         squares += d * d;
     }
-    return {mean, 1.0F / std::sqrt(squares / static_cast<float>(n) + norm_epsilon)};
+    return {mean, inverse_deviation(squares / static_cast<float>(n))};
 }
 
 template <class T>
@@ -233,12 +234,11 @@ void run_cross_entropy(const Elementwise& op,
                        const KernelContext& context) {
     const std::int64_t n = op.columns;
     const float weight = 1.0F / static_cast<float>(op.rows);
-    constexpr std::uint32_t target_stream = 0x7a3d4e51U;  // targets differ from tokens
     std::vector<double> losses(static_cast<std::size_t>(context.team->threads()));
     const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
         double sum = 0;
         for (std::int64_t row = begin; row < end; ++row) {
-            const std::int64_t target = token_of(context.seed ^ target_stream, row, n);
+            const std::int64_t target = target_of(context.seed, row, n);
             sum +=
                 static_cast<double>(cross_entropy_row(logits.as<T>() + row * n, n, target, weight));
         }

@@ -64,15 +64,4 @@ struct Bf16 {
     return 1.0F / (1.0F + fast_exp(-x));
 }
 
-/// 32 well mixed bits per (seed, index): the finaliser of MurmurHash3 (public domain).
-[[gnu::always_inline]] inline std::uint32_t mixed_bits(std::uint32_t seed, std::uint32_t index) {
-    std::uint32_t h = index * 0x9e3779b9U + seed;
-    h ^= h >> 16U;
-    h *= 0x85ebca6bU;
-    h ^= h >> 13U;
-    h *= 0xc2b2ae35U;
-    h ^= h >> 16U;
-    return h;
-}
-
 }  // namespace traindyno

@@ -12,6 +12,8 @@
 
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "emulator/device/elementwise_check.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno {
 namespace {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel runs an element-wise kind.
+#include "emulator/base/error.hpp"
+#include "emulator/device/cuda/kernels/run_kinds.hpp"
+
+namespace traindyno::cuda {
+
+namespace {
+
+using Run = void (*)(const Elementwise&, detail::Operands, detail::Operands, const KernelContext&);
+
+Run kernel_of(ElementwiseKind kind) {
+    switch (kind) {
+        case ElementwiseKind::embedding_forward:
+        case ElementwiseKind::embedding_backward:
+            return detail::run_embedding;
+        case ElementwiseKind::norm_forward:
+            return detail::run_norm_forward;
+        case ElementwiseKind::norm_backward:
+            return detail::run_norm_backward;
+        case ElementwiseKind::bias_gradient:
+            return detail::run_bias_gradient;
+        case ElementwiseKind::bias_add:
+        case ElementwiseKind::swiglu_forward:
+        case ElementwiseKind::swiglu_backward:
+            return detail::run_column_walks;
+        case ElementwiseKind::rotary_forward:
+        case ElementwiseKind::rotary_backward:
+            return detail::run_rotary;
+        case ElementwiseKind::gelu_forward:
+        case ElementwiseKind::gelu_backward:
+        case ElementwiseKind::residual_add:
+        case ElementwiseKind::scale:
+            return detail::run_pointwise;
+        case ElementwiseKind::cross_entropy:
+            return detail::run_cross_entropy;
+        case ElementwiseKind::sum_of_squares:
+            return detail::run_sum_of_squares;
+        case ElementwiseKind::zero:
+            return [](const Elementwise&,
+                      detail::Operands,
+                      detail::Operands writes,
+                      const KernelContext& context) { fill_zero(writes[0], context.stream); };
+    }
+    TD_EXPECT(!"a kind");
+    return nullptr;
+}
+
+/// The type that the operand beyond the activations has: gradients and scalars are fp32.
+bool is_fp32_result(const Elementwise& op, std::size_t write) {
+    switch (op.kind) {
+        case ElementwiseKind::embedding_backward:
+        case ElementwiseKind::bias_gradient:
+        case ElementwiseKind::sum_of_squares:
+            return true;
+        case ElementwiseKind::norm_backward:
+        case ElementwiseKind::cross_entropy:
+            return write == 1;
+        default:
+            return false;
+    }
+}
+
+/// cross_entropy's reads after the logits, and the sum of squares that `scale` reads, are scalars.
+std::size_t reads_in_precision(const Elementwise& op) {
+    const bool scalars =
+        op.kind == ElementwiseKind::cross_entropy || op.kind == ElementwiseKind::scale;
+    return scalars ? 1 : op.reads.size();
+}
+
+void check_types(const Elementwise& op, detail::Operands reads, detail::Operands writes) {
+    TD_EXPECT(reads.size() == op.reads.size() && writes.size() == op.writes.size());
+    for (std::size_t i = 0; i < reads.size(); ++i) {
+        const DType wanted = i < reads_in_precision(op) ? reads[0].dtype : DType::fp32;
+        TD_EXPECT(reads[i].dtype == wanted);
+    }
+    for (std::size_t i = 0; i < writes.size() && !reads.empty(); ++i) {
+        const DType wanted = is_fp32_result(op, i) ? DType::fp32 : reads[0].dtype;
+        TD_EXPECT(writes[i].dtype == wanted);
+    }
+}
+
+}  // namespace
+
+void run_elementwise(const Elementwise& op,
+                     std::span<const Operand> reads,
+                     std::span<const Operand> writes,
+                     const KernelContext& context) {
+    check_types(op, reads, writes);
+    kernel_of(op.kind)(op, reads, writes, context);
+}
+
+}  // namespace traindyno::cuda
