@@ -10,7 +10,7 @@ struct Activations {
     Slice norm1;       // [t, h]
     Slice qkv;         // [t, qkv_width], rotated
     Slice context;     // [t, attention_width]
-    Slice statistics;  // [batch, heads, seq]
+    Slice statistics;  // [batch, heads, seq] in fp32
     Slice residual;    // [t, h], input plus attention
     Slice norm2;       // [t, h]
     Slice up;          // [t, up_width], before the activation function
@@ -26,7 +26,7 @@ Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     at.norm1 = kept.take(t * shape.hidden);
     at.qkv = kept.take(t * shape.qkv_width);
     at.context = attention.take(t * shape.attention_width);
-    at.statistics = attention.take(t * shape.heads);
+    at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.precision));
     at.residual = kept.take(t * shape.hidden);
     at.norm2 = kept.take(t * shape.hidden);
     at.up = kept.take(t * shape.up_width);

@@ -35,7 +35,7 @@ template <class Attention>
 Bytes qkv_context_statistics(const Attention& op, DType storage) {
     return operand(op.qkv, qkv_elements(op), storage) +
            operand(op.context, context_elements(op), storage) +
-           operand(op.statistics, op.batch * op.heads * op.seq, storage);
+           size_of(op.batch * op.heads * op.seq, DType::fp32);
 }
 
 /// Kinds that touch rows x columns elements of a longer operand: an embedding one table row per

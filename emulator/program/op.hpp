@@ -59,7 +59,8 @@ struct MatMul {
 
 /// Causal core attention forward, softmax(QK^T)V, for `batch` sequences.
 /// qkv is [batch*seq, (heads + 2*kv_heads) * head_size]; context is [batch*seq, heads*head_size];
-/// statistics is [batch, heads, seq], the log-sum-exp of each score row.
+/// statistics is [batch, heads, seq], the log-sum-exp of each score row, in fp32 whatever the space
+/// holds (words_of_fp32): backward takes its exponential.
 struct AttentionForward {
     std::int64_t batch = 0;
     std::int64_t seq = 0;
@@ -200,6 +201,11 @@ using Op = std::variant<ComputeOp, CommOp>;
 [[nodiscard]] Bytes payload(const CommOp& op);
 
 [[nodiscard]] GroupId group_id(const CommOp& op);
+
+/// Elements of `storage` that take the bytes of `elements` in fp32.
+[[nodiscard]] constexpr std::int64_t words_of_fp32(std::int64_t elements, DType storage) {
+    return elements * (element_size(DType::fp32) / element_size(storage));
+}
 
 /// Element type of a space when weights and activations are stored as `storage`.
 [[nodiscard]] constexpr DType dtype_of(Space space, DType storage) {

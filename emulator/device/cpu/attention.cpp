@@ -160,7 +160,7 @@ struct Attention::HeadView {
         keys = operands.qkv.as<const T>() + row + key_column;
         values = operands.qkv.as<const T>() + row + value_column;
         context = operands.context.as<T>() + out;
-        statistics = operands.statistics.as<T>() + (sequence * shape.heads + head) * shape.seq;
+        statistics = operands.statistics.as<float>() + (sequence * shape.heads + head) * shape.seq;
         if (operands.grad_qkv.data != nullptr) {
             grad_context = operands.grad_context.as<const T>() + out;
             grad_sequence = operands.grad_qkv.as<T>() + row;
@@ -176,7 +176,7 @@ struct Attention::HeadView {
     const T* keys = nullptr;
     const T* values = nullptr;
     T* context = nullptr;
-    T* statistics = nullptr;
+    float* statistics = nullptr;
     const T* grad_context = nullptr;  ///< this and below: backward only
     T* grad_sequence = nullptr;
     T* grad_queries = nullptr;
@@ -282,7 +282,7 @@ void Attention::forward_block(const AttentionOperands& operands,
     for (std::int64_t row = 0; row < rows; ++row) {
         const float sum = thread.sum[static_cast<std::size_t>(row)];
         const float maximum = thread.maximum[static_cast<std::size_t>(row)];
-        store(at.statistics[query + row], maximum + std::log(sum));
+        at.statistics[query + row] = maximum + std::log(sum);
         scale_row(thread.rows.data() + row * d,
                   1.0F / sum,
                   at.context + (query + row) * at.context_width,
@@ -304,7 +304,7 @@ void Attention::backward_block(const HeadView<T>& at, std::int64_t query, Thread
     float* projection = thread.sum.data();  // <dO, O> of each row
     const std::int64_t rows = std::min(query_block, shape_.seq - query);
     for (std::int64_t row = 0; row < rows; ++row) {
-        log_sum_exp[row] = load(at.statistics[query + row]);
+        log_sum_exp[row] = at.statistics[query + row];
         projection[row] = dot(at.context + (query + row) * at.context_width,
                               grad_context + row * at.context_width,
                               d);

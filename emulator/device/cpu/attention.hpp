@@ -17,7 +17,7 @@ namespace traindyno {
 struct AttentionOperands {
     Operand qkv;
     Operand context;
-    Operand statistics;      ///< [batch, heads, seq]
+    Operand statistics;      ///< [batch, heads, seq] in fp32
     Operand grad_context{};  ///< backward only
     Operand grad_qkv{};      ///< backward only
 };

@@ -4,24 +4,10 @@
 
 #include <cstdint>
 
+#include "emulator/device/attention_shape.hpp"
 #include "emulator/device/cpu/gemm.hpp"
 
 namespace traindyno {
-
-/// Rows are tokens; a row of qkv holds the query heads, then the key heads, then the value heads.
-struct AttentionShape {
-    std::int64_t batch = 0;
-    std::int64_t seq = 0;
-    std::int64_t heads = 0;
-    std::int64_t kv_heads = 0;
-    std::int64_t head_size = 0;
-
-    friend auto operator<=>(const AttentionShape&, const AttentionShape&) = default;
-
-    [[nodiscard]] std::int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_size; }
-
-    [[nodiscard]] std::int64_t context_width() const { return heads * head_size; }
-};
 
 /// Compiled for one pair of block sizes. Q, K, V and dO are read where they lie, between other
 /// heads; scores and sums over blocks are contiguous, sums in fp32.

@@ -17,15 +17,6 @@ namespace {
 constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
 constexpr float activation_deviation = 1.0F;
 
-template <class AttentionOp>
-AttentionShape shape_of(const AttentionOp& op) {
-    return {.batch = op.batch,
-            .seq = op.seq,
-            .heads = op.heads,
-            .kv_heads = op.kv_heads,
-            .head_size = op.head_size};
-}
-
 }  // namespace
 
 CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator/device/cpu/binding.hpp"
+#include "emulator/device/cpu/simd.hpp"
 
 namespace traindyno {
 namespace {
@@ -173,6 +174,31 @@ INSTANTIATE_TEST_SUITE_P(
         return "b" + std::to_string(s.batch) + "_s" + std::to_string(s.seq) + "_a" +
                std::to_string(s.heads) + "_kv" + std::to_string(s.kv_heads);
     });
+
+/// The log-sum-exp of 200 scores is about 5.3: bf16 would keep it to within 0.016.
+TEST(Attention, keeps_statistics_in_fp32_beside_bf16_operands) {
+    const AttentionShape shape{.batch = 1, .seq = 200, .heads = 2, .kv_heads = 1, .head_size = 16};
+    const Team team(allowed_cores(), 1);
+    std::vector<std::uint16_t> qkv(static_cast<std::size_t>(200 * shape.qkv_width()));
+    std::vector<std::uint16_t> context(static_cast<std::size_t>(200 * shape.context_width()));
+    std::vector<float> statistics(400);
+    const auto bf16 = [](std::vector<std::uint16_t>& data) {
+        return Operand{.data = reinterpret_cast<std::byte*>(data.data()),
+                       .elements = static_cast<std::int64_t>(data.size()),
+                       .dtype = DType::bf16};
+    };
+    fill_random(team, bf16(qkv), 1.0F, 1);
+    Attention attention(shape, DType::bf16, team);
+    attention.forward({.qkv = bf16(qkv), .context = bf16(context), .statistics = view(statistics)});
+
+    std::vector<float> widened;
+    for (const std::uint16_t bits : qkv) {
+        widened.push_back(load(Bf16{bits}));
+    }
+    Reference reference(shape, widened);
+    reference.run(std::vector<float>(context.size()));
+    expect_near(statistics, reference.statistics, 1e-4);
+}
 
 TEST(Attention, stays_finite_when_scores_are_huge) {
     const AttentionShape shape{.batch = 1, .seq = 140, .heads = 1, .kv_heads = 1, .head_size = 16};

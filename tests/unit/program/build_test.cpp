@@ -225,6 +225,24 @@ TEST(BuildStep, selective_recomputation_drops_context_and_statistics) {
     EXPECT_EQ(saved(Recompute::selective) - saved(Recompute::full), model.layers * kept);
 }
 
+TEST(BuildStep, statistics_of_attention_have_the_bytes_of_fp32_in_every_precision) {
+    TrainingSetup setup = setup_of(Layout{}, 1);
+    for (const DType precision : {DType::fp32, DType::bf16}) {
+        setup.precision = precision;
+        const Model model = small_gpt(1);
+        const StepProgram program = build_step(model, Layout{}, setup, WorldRank{0});
+        const std::vector<std::string> names = names_of(block_named(program, "layer_forward"));
+        const auto index = static_cast<std::size_t>(
+            std::find(names.begin(), names.end(), "attention_forward") - names.begin());
+        const Slice statistics =
+            std::get<AttentionForward>(
+                std::get<ComputeOp>(block_named(program, "layer_forward").ops.at(index).op))
+                .statistics;
+        EXPECT_EQ(size_of(statistics.elements, precision),
+                  size_of(setup.micro_batch * model.seq * model.heads, DType::fp32));
+    }
+}
+
 TEST(BuildStep, micro_batches_share_blocks) {
     const Layout layout{.tp = 2, .dp = 2, .pp = 2};
     const auto blocks = [&](std::int64_t m) {

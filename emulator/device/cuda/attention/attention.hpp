@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Causal attention on a GPU: what a device holds, and the choice between its implementations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <cuda_runtime_api.h>
+
+#include "emulator/base/dtype.hpp"
+#include "emulator/base/enum_names.hpp"
+#include "emulator/base/units.hpp"
+#include "emulator/device/attention_shape.hpp"
+
+namespace traindyno::cuda {
+
+/// Device addresses, aligned to 16 bytes. Layouts: AttentionForward in emulator/program/op.hpp.
+struct AttentionArguments {
+    const void* qkv = nullptr;
+    void* context = nullptr;  ///< backward reads it
+    float* statistics = nullptr;
+    const void* grad_context = nullptr;  ///< backward only
+    void* grad_qkv = nullptr;            ///< backward only; overwritten
+    void* workspace = nullptr;           ///< workspace_size() bytes, aligned to 256
+};
+
+/// Attention of one shape and storage type on the current device. Everything is created when the
+/// object is: a call only launches work on the stream, and can be captured in a CUDA graph.
+class Attention {
+  public:
+    virtual ~Attention() = default;
+
+    virtual void forward(const AttentionArguments& arguments, cudaStream_t stream) = 0;
+    virtual void backward(const AttentionArguments& arguments, cudaStream_t stream) = 0;
+    [[nodiscard]] virtual Bytes workspace_size() const = 0;
+};
+
+enum class AttentionMethod : std::uint8_t {
+    fused,    ///< cuDNN's: scores never leave the chip
+    batched,  ///< matrix products over some heads at a time, and a softmax between them
+};
+
+/// Creates attentions; owns the libraries' handles, and so outlives what it creates.
+class AttentionFactory {
+  public:
+    /// Opens cuDNN if it can.
+    AttentionFactory();
+    AttentionFactory(const AttentionFactory&) = delete;
+    AttentionFactory& operator=(const AttentionFactory&) = delete;
+    AttentionFactory(AttentionFactory&&) = delete;
+    AttentionFactory& operator=(AttentionFactory&&) = delete;
+    ~AttentionFactory();
+
+    struct Made {
+        std::unique_ptr<Attention> attention;
+        AttentionMethod method = AttentionMethod::batched;
+        std::string reason;  ///< why it is not fused; "" when it is
+    };
+
+    /// Fused where cuDNN supports it, batched elsewhere.
+    [[nodiscard]] Made make(const AttentionShape& shape, DType storage) const;
+    [[nodiscard]] std::unique_ptr<Attention> make_batched(const AttentionShape& shape,
+                                                          DType storage) const;
+
+    /// Version of cuDNN as text, "" without it.
+    [[nodiscard]] std::string cudnn_version() const;
+
+  private:
+    struct Libraries;
+    std::unique_ptr<Libraries> libraries_;
+};
+
+}  // namespace traindyno::cuda
+
+namespace traindyno {
+
+template <>
+struct EnumNames<cuda::AttentionMethod> {
+    static constexpr auto names = enum_table<cuda::AttentionMethod>("fused", "batched");
+};
+
+}  // namespace traindyno
