@@ -12,6 +12,11 @@ namespace traindyno {
 /// Whether several ranks may share one GPU: a functional mode, never a performance result.
 enum class GpuSharing : std::uint8_t { refused, allowed };
 
+/// When an operation's call returns: once its work is in the stream, or at once, so that
+/// NcclComm::settled() must be asked before anything is ordered after it. NCCL enqueues from a
+/// thread of its own, and connects to a peer at the first use, which waits for that peer.
+enum class Settling : std::uint8_t { before_return, later };
+
 /// Zero or empty leaves the choice to NCCL.
 struct NcclOptions {
     std::int32_t min_ctas = 0;  ///< thread blocks, hence multiprocessors, per collective
@@ -19,6 +24,7 @@ struct NcclOptions {
     std::optional<std::int32_t> cga_cluster_size;  ///< blocks per cluster; NCCL takes 4 on sm_90
     SimTime timeout = std::chrono::seconds{120};   ///< for set-up; steps have the engine's
     GpuSharing sharing = GpuSharing::refused;
+    Settling settling = Settling::before_return;
 };
 
 }  // namespace traindyno

@@ -19,10 +19,18 @@
 
 namespace traindyno::test {
 
+/// How messages between two ranks find each other (communicator.hpp).
+enum class Matching : std::uint8_t { by_tag, in_order };
+
 struct CommunicatorCase {
     std::string name;
     std::unique_ptr<Communicator> (*make)() = nullptr;
+    Matching matching = Matching::by_tag;
 };
+
+[[nodiscard]] inline std::string name_of(const testing::TestParamInfo<CommunicatorCase>& each) {
+    return each.param.name;
+}
 
 class CommunicatorContract : public testing::TestWithParam<CommunicatorCase> {
   protected:
