@@ -10,6 +10,7 @@
 
 #include "collectives/communicator.hpp"
 #include "emulator/engine/step_runner.hpp"
+#include "emulator/gpu/telemetry.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/study/backend.hpp"
 #include "emulator/study/study.hpp"
@@ -48,6 +49,7 @@ struct PointContext {
     const RankPlace& place;
     Waiting waiting = Waiting::poll;
     Progress progress;
+    TelemetrySource* gpu = nullptr;  ///< of this rank's GPU, sampled during the measured steps
 };
 
 /// Collective over `ranks`, one rank per cell of plan.layout; what `backend` makes lives as long as
