@@ -14,6 +14,8 @@ namespace traindyno {
 
 namespace {
 
+using detail::script_head;
+
 constexpr double year_seconds = 365.0 * 86400;
 constexpr double day_seconds = 86400;
 
@@ -22,24 +24,6 @@ constexpr double drawn_share = 0.001;
 
 /// Samples drawn per point; the CSV and study.json keep all.
 constexpr std::size_t drawn_samples = 400;
-
-/// The first lines of every script. Chart colours that follow the page (text, axes, grid, paper)
-/// are the literal ones that inline_svg() replaces.
-std::string script_head(const std::string& name, std::size_t height = 340) {
-    return fmt::format(
-        "# gnuplot {0}.gp  (reads {0}.csv, writes {0}.svg)\n"
-        "set terminal svg size 520,{1} dynamic noenhanced font \"sans-serif,14\"\n"
-        "set output \"{0}.svg\"\n"
-        "set datafile separator \",\"\n"
-        "set border 3 linecolor rgb \"#777777\"\n"
-        "set tics nomirror scale 0.5\n"
-        "set grid ytics linecolor rgb \"#dddddd\" linetype 1 linewidth 1\n"
-        "set key above left horizontal Left reverse samplen 1.4 spacing 1.2\n"
-        "set style fill solid 1.0 border linecolor rgb \"#ffffff\"\n"
-        "set boxwidth 0.7\n",
-        name,
-        height);
-}
 
 /// Ranks double from point to point: a logarithmic axis with a tic at each.
 std::string rank_axis(const Study& study) {
@@ -313,6 +297,22 @@ Chart time_to_train(const Study& study) {
 
 }  // namespace
 
+std::string detail::script_head(const std::string& name, std::size_t height) {
+    return fmt::format(
+        "# gnuplot {0}.gp  (reads {0}.csv, writes {0}.svg)\n"
+        "set terminal svg size 520,{1} dynamic noenhanced font \"sans-serif,14\"\n"
+        "set output \"{0}.svg\"\n"
+        "set datafile separator \",\"\n"
+        "set border 3 linecolor rgb \"#777777\"\n"
+        "set tics nomirror scale 0.5\n"
+        "set grid ytics linecolor rgb \"#dddddd\" linetype 1 linewidth 1\n"
+        "set key above left horizontal Left reverse samplen 1.4 spacing 1.2\n"
+        "set style fill solid 1.0 border linecolor rgb \"#ffffff\"\n"
+        "set boxwidth 0.7\n",
+        name,
+        height);
+}
+
 std::vector<Chart> charts_of(const Study& study) {
     std::vector<Chart> charts;
     if (study.points.empty()) {
@@ -342,6 +342,9 @@ std::vector<Chart> charts_of(const Study& study) {
                                      "How much later than the first each rank arrived, summed over "
                                      "the step's communications, largest point.",
                                      &RankDetail::lateness_seconds));
+    }
+    if (std::optional<Chart> clocks = clocks_chart(study.points.back())) {
+        charts.push_back(std::move(*clocks));
     }
     const bool sampled = std::any_of(study.points.begin(), study.points.end(), [](const Point& p) {
         return !p.step_seconds.samples.empty();

@@ -23,6 +23,17 @@ struct Chart {
 /// The charts `study` has data for. Completed studies only.
 [[nodiscard]] std::vector<Chart> charts_of(const Study& study);
 
+/// The GPUs' clocks at `point`; empty when none was sampled.
+[[nodiscard]] std::optional<Chart> clocks_chart(const Point& point);
+
+namespace detail {
+
+/// The first lines of every script. Chart colours that follow the page (text, axes, grid, paper)
+/// are the literal ones that inline_svg() replaces.
+[[nodiscard]] std::string script_head(const std::string& name, std::size_t height = 340);
+
+}  // namespace detail
+
 struct Drawing {
     std::vector<std::string> names;  ///< charts with a picture
     std::vector<std::string> notes;  ///< why others have none, in sentences for the user

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,6 +38,11 @@ std::vector<KeyFigure> key_figures(const Study& study) {
     if (largest.mfu) {
         figures.push_back(
             {.label = "MFU", .value = percent(*largest.mfu, 1), .note = "of dense peak"});
+    }
+    if (largest.joules_per_token) {
+        figures.push_back({.label = "Energy",
+                           .value = fmt::format("{:.3g} J", *largest.joules_per_token),
+                           .note = "of the GPUs per token"});
     }
     figures.push_back({.label = "300 B tokens",
                        .value = format_seconds(largest.time_to_train.seconds),
@@ -79,6 +85,13 @@ Document compose(const Study& study, const std::vector<std::string>& notes) {
                              training_section(study),
                              memory_section(study),
                              checks_section(study)};
+        if (std::optional<Section> gpus = gpu_section(study)) {
+            const auto after_ranks = std::find_if(
+                document.sections.begin(), document.sections.end(), [](const Section& section) {
+                    return section.id == "collectives";
+                });
+            document.sections.insert(after_ranks, std::move(*gpus));
+        }
     }
     document.sections.push_back(environment_section(study));
     for (const std::string& note : notes) {

@@ -317,6 +317,9 @@ Section environment_section(const Study& study) {
     if (!study.environment.hosts.empty()) {
         section.contents.emplace_back(hosts_table(study.environment));
     }
+    for (Content& content : gpu_environment(study.environment)) {
+        section.contents.push_back(std::move(content));
+    }
     if (!study.environment.env.empty()) {
         std::string variables;
         for (const auto& [name, value] : study.environment.env) {

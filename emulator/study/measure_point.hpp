@@ -10,6 +10,7 @@
 
 #include "collectives/communicator.hpp"
 #include "emulator/engine/backend.hpp"
+#include "emulator/gpu/telemetry.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/study/study.hpp"
 
@@ -47,6 +48,7 @@ struct PointContext {
     const RankPlace& place;
     Waiting waiting = Waiting::poll;
     Progress progress;
+    TelemetrySource* gpu = nullptr;  ///< of this rank's GPU, sampled during the measured steps
 };
 
 /// Collective over `ranks`, one rank per cell of plan.layout; what `backend` makes lives as long as

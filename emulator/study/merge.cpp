@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -97,6 +98,58 @@ void flag_difference(Study& into,
     }
 }
 
+std::string device_names(const std::vector<GpuInfo>& devices) {
+    std::set<std::string> names;
+    for (const GpuInfo& device : devices) {
+        names.insert(device.name);
+    }
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// The value at `name`, or `none`.
+std::string value_or(const std::map<std::string, std::string>& values,
+                     const std::string& name,
+                     const std::string& none) {
+    const auto found = values.find(name);
+    return found == values.end() ? none : found->second;
+}
+
+/// Flags every name whose values differ.
+void flag_differences(Study& into,
+                      std::string_view kind,
+                      const std::map<std::string, std::string>& newer,
+                      const std::map<std::string, std::string>& older,
+                      const std::string& none) {
+    for (const auto& [name, value] : newer) {
+        flag_difference(into, fmt::format("{}{}", kind, name), value, value_or(older, name, none));
+    }
+    for (const auto& [name, value] : older) {
+        if (!newer.contains(name)) {
+            flag_difference(into, fmt::format("{}{}", kind, name), none, value);
+        }
+    }
+}
+
+void merge_gpus(Study& into, const Study& older) {
+    EnvironmentInfo& environment = into.environment;
+    flag_difference(
+        into, "GPUs", device_names(environment.devices), device_names(older.environment.devices));
+    flag_differences(
+        into, "version of ", environment.gpu_libraries, older.environment.gpu_libraries, "none");
+    for (const GpuInfo& device : older.environment.devices) {
+        const bool known = std::any_of(
+            environment.devices.begin(), environment.devices.end(), [&](const GpuInfo& other) {
+                return other.uuid == device.uuid;
+            });
+        if (!known) {
+            environment.devices.push_back(device);
+        }
+    }
+    for (const std::string& line : older.environment.nccl) {
+        add_once(environment.nccl, line);
+    }
+}
+
 void merge_environment(Study& into, const Study& older) {
     EnvironmentInfo& environment = into.environment;
     for (const HostInfo& host : older.environment.hosts) {
@@ -112,18 +165,10 @@ void merge_environment(Study& into, const Study& older) {
     flag_difference(
         into, "compute library", environment.compute_library, older.environment.compute_library);
     flag_difference(into, "binding", environment.binding, older.environment.binding);
+    merge_gpus(into, older);
     environment.clock_error_seconds =
         std::max(environment.clock_error_seconds, older.environment.clock_error_seconds);
-    for (const auto& [name, value] : environment.env) {
-        const auto other = older.environment.env.find(name);
-        flag_difference(
-            into, name, value, other == older.environment.env.end() ? "not set" : other->second);
-    }
-    for (const auto& [name, value] : older.environment.env) {
-        if (!environment.env.contains(name)) {
-            flag_difference(into, name, "not set", value);
-        }
-    }
+    flag_differences(into, "", environment.env, older.environment.env, "not set");
 }
 
 void merge_points(Study& into, const Study& older) {

@@ -38,8 +38,15 @@ RankSamples PointSampler::run() {
     if (context_.options.tracing == Tracing::on) {
         measure_without_communication();
     }
+    std::optional<TelemetrySampler> gpu;
+    if (context_.gpu != nullptr) {
+        gpu.emplace(*context_.gpu);
+    }
     clock_ = synchronize(ranks_, now);
     measure();
+    if (gpu) {
+        samples_.gpu = gpu->finish(batches_);
+    }
     return std::move(samples_);
 }
 
@@ -121,6 +128,7 @@ void PointSampler::run_batch(std::int64_t steps, StoppingRule& rule) {
             traces[static_cast<std::size_t>(i) - 1].end = traces.back().begin;
         }
     }
+    batches_.push_back({.begin = traces.front().begin, .end = traces.back().end});
     for (const StepTrace& trace : traces) {
         samples_.step_seconds.push_back(to_seconds(trace.length()));
         rule.add(samples_.step_seconds.back());

@@ -41,6 +41,7 @@ struct RankSamples {
     double removed_step_seconds = 0;  ///< median step without communication
     std::int64_t warmup_steps = 0;
     Verdict verdict = Verdict::converged;
+    std::optional<TelemetrySummary> gpu{};  ///< in these steps
 
     friend bool operator==(const RankSamples&, const RankSamples&) = default;
 };
@@ -77,6 +78,7 @@ class PointSampler {
     ClockReading clock_;              ///< the latest, before the running batch
     double last_step_seconds_ = 0;
     RankSamples samples_;
+    std::vector<Interval> batches_;  ///< when measured steps ran back to back
 };
 
 }  // namespace traindyno

@@ -140,8 +140,26 @@ void add_ranks(Point& point,
              .compute_seconds = compute_seconds(budgets[r]),
              .lateness_seconds = record.samples.lateness_seconds / static_cast<double>(point.steps),
              .step_seconds = mean(record.samples.step_seconds),
-             .resident_bytes = record.resident_bytes});
+             .resident_bytes = record.resident_bytes,
+             .gpu = record.samples.gpu});
     }
+}
+
+/// Ranks that share a GPU read one counter over the same steps: it counts once, as their mean.
+void add_energy(Point& point, std::int64_t tokens_per_step) {
+    std::map<std::string, std::vector<double>> by_gpu;
+    for (const RankDetail& rank : point.ranks_detail) {
+        if (!rank.gpu || !rank.gpu->energy_joules) {
+            return;
+        }
+        by_gpu[rank.gpu->uuid].push_back(*rank.gpu->energy_joules);
+    }
+    double sum = 0;
+    for (const auto& [uuid, energies] : by_gpu) {
+        sum += mean(energies);
+    }
+    point.energy_joules = sum;
+    point.joules_per_token = sum / static_cast<double>(point.steps * tokens_per_step);
 }
 
 /// The stage that needs most memory: ranks of one stage need the same.
@@ -196,6 +214,7 @@ Point summarize_point(const PointPlan& plan,
     add_budgets(point, budgets);
     add_collectives(point, records);
     add_ranks(point, records, budgets);
+    add_energy(point, point.global_batch * plan.model.seq);
     point.memory = largest_memory(plan);
     double removed = 0;
     for (const RankRecord& record : records) {

@@ -104,6 +104,7 @@ std::string pack(const RankRecord& record) {
     packer.put(samples.removed_step_seconds);
     packer.put(samples.warmup_steps);
     packer.put(samples.verdict);
+    packer.put(samples.gpu ? to_text(*samples.gpu) : std::string());
     return packer.take();
 }
 
@@ -127,6 +128,11 @@ RankRecord unpack(const std::string& text) {
     unpacker.get(samples.removed_step_seconds);
     unpacker.get(samples.warmup_steps);
     unpacker.get(samples.verdict);
+    std::string gpu;
+    unpacker.get(gpu);
+    if (!gpu.empty()) {
+        samples.gpu = telemetry_summary_from_text(gpu);
+    }
     TD_EXPECT(unpacker.at_end());
     return record;
 }

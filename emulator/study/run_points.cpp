@@ -28,7 +28,8 @@ void measure(Communicator& ranks, Backend& backend, const PointPlan& plan, const
                                       .options = run.options,
                                       .place = place,
                                       .waiting = run.waiting,
-                                      .progress = run.progress});
+                                      .progress = run.progress,
+                                      .gpu = run.gpu});
     if (point) {
         run.on_point(*point);
     }

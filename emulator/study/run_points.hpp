@@ -18,6 +18,7 @@ struct StudyRun {
     std::vector<std::string> hosts;  ///< of every rank of the job
     Waiting waiting = Waiting::poll;
     Progress progress;
+    TelemetrySource* gpu = nullptr;              ///< of this rank's GPU; null without
     std::function<void(const Point&)> on_point;  ///< on rank 0, as soon as a point is complete
 };
 

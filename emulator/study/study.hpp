@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "emulator/gpu/telemetry_summary.hpp"
 #include "emulator/layout/layout.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/program/memory.hpp"
@@ -77,6 +78,7 @@ struct RankDetail {
         0;  ///< robust z-score of compute_seconds among the point's ranks of equal role
     double lateness_z = 0;
     std::int64_t resident_bytes = 0;  ///< resident set of the process after the run
+    std::optional<TelemetrySummary> gpu{};
 
     friend bool operator==(const RankDetail&, const RankDetail&) = default;
 };
@@ -128,6 +130,9 @@ struct Point {
     std::int64_t reduced_values_checked = 0;
     std::int64_t reduced_values_wrong = 0;
     TimeToTrain time_to_train;
+    /// Of all GPUs over the measured steps; empty when any rank's is unknown.
+    std::optional<double> energy_joules{};
+    std::optional<double> joules_per_token{};
 
     friend bool operator==(const Point&, const Point&) = default;
 };
@@ -143,6 +148,17 @@ struct HostInfo {
     friend bool operator==(const HostInfo&, const HostInfo&) = default;
 };
 
+/// One GPU of the job.
+struct GpuInfo {
+    std::string host;
+    std::string name;
+    std::string uuid;
+    std::int64_t memory_bytes = 0;
+    std::int64_t capability = 0;  ///< compute capability x 10: 90 for sm_90
+
+    friend bool operator==(const GpuInfo&, const GpuInfo&) = default;
+};
+
 struct EnvironmentInfo {
     std::vector<HostInfo> hosts;
     std::string mpi;              ///< library version line
@@ -151,7 +167,10 @@ struct EnvironmentInfo {
     std::string clock;            ///< how clocks were synchronised, with the residual error
     double clock_error_seconds = 0;
     std::map<std::string, std::string>
-        env;  ///< OMPI_*, OMP_*, SLURM_*, NCCL_*, TRAINDYNO_* found set
+        env;                         ///< OMPI_*, OMP_*, SLURM_*, NCCL_*, TRAINDYNO_* found set
+    std::vector<GpuInfo> devices{};  ///< that ranks compute on, each once
+    std::map<std::string, std::string> gpu_libraries{};  ///< {"NCCL", "2.28.9"}
+    std::vector<std::string> nccl{};  ///< lines of NCCL's log about the network it chose
 
     friend bool operator==(const EnvironmentInfo&, const EnvironmentInfo&) = default;
 };

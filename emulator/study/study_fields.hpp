@@ -19,6 +19,8 @@ template <class T, class Struct>
 concept MaybeConst = std::same_as<std::remove_const_t<T>, Struct>;
 
 // fields(object, visit) calls visit(key, member) in file order; `object` is const when writing.
+// visit.unless_empty(key, member) is for members that most studies have nothing to say about: an
+// empty one is not written, and one that is not there is read as empty.
 
 template <MaybeConst<StepSeconds> T>
 void fields(T& step, auto& visit) {
@@ -52,6 +54,28 @@ void fields(T& row, auto& visit) {
     visit("busbw_gbs", row.busbw_gbs);
 }
 
+template <MaybeConst<SlowdownShare> T>
+void fields(T& slowdown, auto& visit) {
+    visit("reason", slowdown.reason);
+    visit("share", slowdown.share);
+}
+
+template <MaybeConst<TelemetrySummary> T>
+void fields(T& gpu, auto& visit) {
+    visit("uuid", gpu.uuid);
+    visit("seconds", gpu.seconds);
+    visit("samples", gpu.samples);
+    visit("energy_joules", gpu.energy_joules);
+    visit("mean_sm_clock_mhz", gpu.mean_sm_clock_mhz);
+    visit("min_sm_clock_mhz", gpu.min_sm_clock_mhz);
+    visit("max_sm_clock_mhz", gpu.max_sm_clock_mhz);
+    visit("sm_clock_limit_mhz", gpu.sm_clock_limit_mhz);
+    visit("mean_power_watts", gpu.mean_power_watts);
+    visit("power_limit_watts", gpu.power_limit_watts);
+    visit("max_temperature_c", gpu.max_temperature_c);
+    visit("slowdowns", gpu.slowdowns);
+}
+
 template <MaybeConst<RankDetail> T>
 void fields(T& rank, auto& visit) {
     visit("rank", rank.rank);
@@ -63,6 +87,7 @@ void fields(T& rank, auto& visit) {
     visit("compute_z", rank.compute_z);
     visit("lateness_z", rank.lateness_z);
     visit("resident_bytes", rank.resident_bytes);
+    visit.unless_empty("gpu", rank.gpu);
 }
 
 template <MaybeConst<Straggler> T>
@@ -91,6 +116,15 @@ void fields(T& host, auto& visit) {
     visit("boot_id", host.boot_id);
 }
 
+template <MaybeConst<GpuInfo> T>
+void fields(T& gpu, auto& visit) {
+    visit("host", gpu.host);
+    visit("name", gpu.name);
+    visit("uuid", gpu.uuid);
+    visit("memory_bytes", gpu.memory_bytes);
+    visit("capability", gpu.capability);
+}
+
 template <MaybeConst<EnvironmentInfo> T>
 void fields(T& environment, auto& visit) {
     visit("hosts", environment.hosts);
@@ -100,6 +134,9 @@ void fields(T& environment, auto& visit) {
     visit("clock", environment.clock);
     visit("clock_error_seconds", environment.clock_error_seconds);
     visit("env", environment.env);
+    visit.unless_empty("devices", environment.devices);
+    visit.unless_empty("gpu_libraries", environment.gpu_libraries);
+    visit.unless_empty("nccl", environment.nccl);
 }
 
 template <MaybeConst<TrainingSetup> T>
@@ -176,6 +213,8 @@ void fields(T& point, auto& visit) {
     Checks<Count> checks{point.reduced_values_checked, point.reduced_values_wrong};
     visit("checks", checks);
     visit("time_to_train", point.time_to_train);
+    visit.unless_empty("energy_joules", point.energy_joules);
+    visit.unless_empty("joules_per_token", point.joules_per_token);
 }
 
 /// The model as written: its shape and what the study derived from it.

@@ -65,6 +65,24 @@ class Reader {
         decode(*found, path_of(key), member);
     }
 
+    template <class T>
+    void unless_empty(const char* key, std::optional<T>& member) {
+        member.reset();
+        if (object_.contains(key)) {
+            (*this)(key, member.emplace());
+        }
+        know(key);
+    }
+
+    template <class Container>
+    void unless_empty(const char* key, Container& member) {
+        member.clear();
+        if (object_.contains(key)) {
+            (*this)(key, member);
+        }
+        know(key);
+    }
+
     void refuse_unknown() const {
         for (const auto& [key, value] : object_.items()) {
             if (std::find(known_.begin(), known_.end(), key) == known_.end()) {

@@ -24,6 +24,20 @@ class Writer {
         object_[key] = encode(value);
     }
 
+    template <class T>
+    void unless_empty(const char* key, const std::optional<T>& value) {
+        if (value) {
+            (*this)(key, *value);
+        }
+    }
+
+    template <class Container>
+    void unless_empty(const char* key, const Container& values) {
+        if (!values.empty()) {
+            (*this)(key, values);
+        }
+    }
+
     template <detail::Record T>
     [[nodiscard]] static Json encode(const T& object) {
         Writer writer;

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -164,6 +165,57 @@ TEST(Html, both_definitions_of_exposed_communication_stand_side_by_side) {
     EXPECT_TRUE(contains(html, "<td>0.5632</td>"));  // by removal: (0.14 + 0.9 x 0.04) x 3.2 s
 }
 
+std::string section_of(const std::string& markdown, const std::string& title) {
+    const std::size_t begin = markdown.find("## " + title);
+    return begin == std::string::npos
+               ? ""
+               : markdown.substr(begin, markdown.find("\n## ", begin) - begin);
+}
+
+TEST(GpuSection, tells_energy_clocks_and_who_was_throttled) {
+    const Study study = test::gpu_study();
+    const std::string text =
+        section_of(to_markdown(compose(study, {}), {}), "Clocks, power, energy");
+    // 500 W and 8 ranks over the rate of all of them.
+    EXPECT_TRUE(
+        contains(text, fmt::format("{:.4g}", 500 * 8 / study.points.back().tokens_per_second)))
+        << text;
+    EXPECT_TRUE(contains(text, percent(1755.0 / 1980, 1))) << text;
+    EXPECT_TRUE(contains(text,
+                         "Throttled: rank 3 on node-a (thermal slowdown by the hardware 90 %, "
+                         "power cap 25 %)."))
+        << text;
+    EXPECT_TRUE(contains(text, percent(1400.0 / 1980, 1))) << text;
+    EXPECT_FALSE(contains(text, "unknown"));
+    EXPECT_FALSE(contains(text, "uncertain"));
+    EXPECT_TRUE(contains(page_of(study), "Clocks, power, energy"));
+}
+
+TEST(GpuSection, is_absent_without_gpus) {
+    EXPECT_FALSE(contains(page_of(test::weak_study()), "Clocks, power, energy"));
+}
+
+TEST(GpuSection, says_unknown_and_uncertain_where_it_is) {
+    Study study = test::gpu_study();
+    study.points.back().energy_joules.reset();
+    study.points.back().joules_per_token.reset();
+    for (RankDetail& rank : study.points.back().ranks_detail) {
+        rank.gpu = TelemetrySummary{.uuid = "GPU-0", .seconds = 2};
+    }
+    const std::string text =
+        section_of(to_markdown(compose(study, {}), {}), "Clocks, power, energy");
+    EXPECT_TRUE(contains(text, "unknown"));
+    EXPECT_TRUE(contains(text, "No GPU was throttled."));
+    EXPECT_TRUE(contains(text, "less than 10 s"));
+}
+
+TEST(GpuSection, devices_and_libraries_are_among_what_is_needed_to_repeat) {
+    const std::string html = page_of(test::gpu_study());
+    for (const std::string part : {"NVIDIA H200", "GPU-7", "sm_90", "2.28.9", "mlx5_0:1/IB"}) {
+        EXPECT_TRUE(contains(html, part)) << part;
+    }
+}
+
 TEST(Markdown, tables_have_as_many_cells_as_titles_and_text_is_escaped) {
     Study study = test::weak_study();
     study.points.back().ranks_detail[0].host = "pipe|star*<b>";
@@ -223,6 +275,14 @@ TEST_F(Report, holds_every_chart_inline_and_refers_to_nothing_outside) {
         EXPECT_TRUE(contains(markdown, "](charts/" + chart.name + ".svg)"));
     }
     EXPECT_FALSE(fs::exists(folder() / "charts" / "gnuplot.log"));
+}
+
+TEST_F(Report, clocks_are_drawn_and_written_per_rank) {
+    EXPECT_EQ(write_report(test::gpu_study(), folder()), std::vector<std::string>{});
+    const std::string csv = read_text_file(folder() / "charts" / "rank_clocks.csv");
+    EXPECT_TRUE(contains(csv, "\n3,1400,1620,1980,500,88,")) << csv;
+    EXPECT_TRUE(fs::file_size(folder() / "charts" / "rank_clocks.svg") > 0);
+    EXPECT_TRUE(contains(read_text_file(folder() / "report.md"), "](charts/rank_clocks.svg)"));
 }
 
 TEST_F(Report, ids_of_inline_pictures_are_unique) {

@@ -251,6 +251,30 @@ TEST(Merging, environments_that_differ_are_flagged_and_joined) {
               "merged jobs differ in OMP_NUM_THREADS: \"1\" and \"not set\"");
 }
 
+TEST(Merging, gpus_of_all_jobs_are_kept_and_their_differences_flagged) {
+    Study a = test::gpu_study();
+    Study b = a;
+    a.created = "2025-07-01T00:00:00Z";
+    a.points.resize(1);
+    b.points.erase(b.points.begin());
+    b.environment.devices.resize(1);
+    b.environment.devices[0].name = "NVIDIA H100";
+    b.environment.devices[0].uuid = "GPU-8";
+    b.environment.gpu_libraries["NCCL"] = "2.27.7";
+    b.environment.gpu_libraries.erase("CUDA driver");
+    b.environment.nccl.emplace_back("NET/Socket : Using [0]eth0");
+    const Study merged = merge({a, b});
+    EXPECT_EQ(merged.environment.devices.size(), 9U);
+    EXPECT_EQ(merged.environment.nccl.size(), 2U);
+    EXPECT_EQ(merged.flags_raised,
+              (std::vector<std::string>{
+                  R"(merged jobs differ in GPUs: "NVIDIA H200" and "NVIDIA H100")",
+                  R"(merged jobs differ in version of CUDA driver: "13.0" and "none")",
+                  R"(merged jobs differ in version of NCCL: "2.28.9" and "2.27.7")"}));
+    ASSERT_EQ(merged.points.size(), 4U);
+    EXPECT_EQ(merged.points[3].joules_per_token, test::gpu_study().points[3].joules_per_token);
+}
+
 TEST(Merging, refuses_jobs_of_different_experiments_with_all_reasons) {
     const Study a = test::weak_study();
     Study b = a;

@@ -40,6 +40,10 @@ RankRecord record(std::size_t steps, double seconds, double compute, GroupKind k
     return rank;
 }
 
+TelemetrySummary on_gpu(const std::string& uuid, double energy_joules) {
+    return {.uuid = uuid, .seconds = 2, .samples = 40, .energy_joules = energy_joules};
+}
+
 TEST(PointSummary, budget_adds_up_to_the_mean_step) {
     const Point point =
         summarize_point(plan_for({.dp = 2}, 2),
@@ -107,6 +111,35 @@ TEST(PointSummary, exposes_by_removal_what_the_step_takes_longer) {
                      0.25);
 }
 
+TEST(PointSummary, adds_up_the_energy_of_all_gpus) {
+    RankRecord rank = record(4, 0.5, 0.5, GroupKind::dp);
+    rank.samples.gpu = on_gpu("GPU-0", 800);
+    RankRecord other = rank;
+    other.samples.gpu = on_gpu("GPU-1", 1000);
+    const Point point = summarize_point(plan_for({.dp = 2}, 6), 1, {rank, other});
+    EXPECT_EQ(point.energy_joules, 1800);
+    EXPECT_EQ(point.joules_per_token, 1800.0 / (4 * 6 * 32));
+    EXPECT_EQ(point.ranks_detail[1].gpu, other.samples.gpu);
+}
+
+TEST(PointSummary, counts_the_energy_of_a_shared_gpu_once) {
+    RankRecord rank = record(4, 0.5, 0.5, GroupKind::dp);
+    rank.samples.gpu = on_gpu("GPU-0", 800);
+    RankRecord neighbour = rank;
+    neighbour.samples.gpu = on_gpu("GPU-0", 810);
+    EXPECT_EQ(summarize_point(plan_for({.dp = 2}, 6), 1, {rank, neighbour}).energy_joules, 805);
+}
+
+TEST(PointSummary, has_no_energy_when_a_rank_has_none) {
+    RankRecord rank = record(4, 0.5, 0.5, GroupKind::dp);
+    rank.samples.gpu = on_gpu("GPU-0", 800);
+    const RankRecord silent = record(4, 0.5, 0.5, GroupKind::dp);
+    const Point point = summarize_point(plan_for({.dp = 2}, 6), 1, {rank, silent});
+    EXPECT_FALSE(point.energy_joules.has_value());
+    EXPECT_FALSE(point.joules_per_token.has_value());
+    EXPECT_TRUE(point.ranks_detail[0].gpu.has_value());
+}
+
 TEST(RankRecordText, survives_the_wire) {
     RankRecord rank = record(3, 1.0, 0.7, GroupKind::tp);
     rank.resident_bytes = 12345;
@@ -118,6 +151,8 @@ TEST(RankRecordText, survives_the_wire) {
     rank.samples.removed_step_seconds = 0.5;
     rank.samples.warmup_steps = 9;
     rank.samples.verdict = Verdict::not_enough_samples;
+    EXPECT_EQ(unpack(pack(rank)).samples, rank.samples);
+    rank.samples.gpu = on_gpu("GPU-0", 1.5);
     const RankRecord copy = unpack(pack(rank));
     EXPECT_EQ(copy.host, rank.host);
     EXPECT_EQ(copy.device, rank.device);

@@ -191,6 +191,47 @@ Study weak_study() {
     return study;
 }
 
+Study gpu_study() {
+    Study study = weak_study();
+    study.device = "cuda";
+    study.environment.gpu_libraries = {{"CUDA driver", "13.0"}, {"NCCL", "2.28.9"}};
+    study.environment.nccl = {"NET/IB : Using [0]mlx5_0:1/IB"};
+    for (std::int64_t rank = 0; rank < 8; ++rank) {
+        study.environment.devices.push_back({.host = rank < 4 ? "node-a" : "node-b",
+                                             .name = "NVIDIA H200",
+                                             .uuid = fmt::format("GPU-{}", rank),
+                                             .memory_bytes = 143'771 * mebi,
+                                             .capability = 90});
+    }
+    for (Point& point : study.points) {
+        const double seconds = point.step_seconds.mean * static_cast<double>(point.steps);
+        for (RankDetail& rank : point.ranks_detail) {
+            rank.gpu = TelemetrySummary{.uuid = fmt::format("GPU-{}", rank.rank),
+                                        .seconds = seconds,
+                                        .samples = 3000,
+                                        .energy_joules = 500 * seconds,
+                                        .mean_sm_clock_mhz = 1755,
+                                        .min_sm_clock_mhz = 1620,
+                                        .max_sm_clock_mhz = 1980,
+                                        .sm_clock_limit_mhz = 1980,
+                                        .mean_power_watts = 500,
+                                        .power_limit_watts = 700,
+                                        .max_temperature_c = 64,
+                                        .slowdowns = {{.reason = "power cap", .share = 0.25}}};
+        }
+        point.energy_joules = 500 * seconds * static_cast<double>(point.ranks);
+        point.joules_per_token =
+            *point.energy_joules /
+            static_cast<double>(point.steps * point.global_batch * study.model.seq);
+    }
+    TelemetrySummary& hot = *study.points.back().ranks_detail.at(3).gpu;
+    hot.mean_sm_clock_mhz = 1400;
+    hot.max_temperature_c = 88;
+    hot.slowdowns.insert(hot.slowdowns.begin(),
+                         {.reason = "thermal slowdown by the hardware", .share = 0.9});
+    return study;
+}
+
 Study strong_study() {
     Study study = empty_study();
     study.commands = {

@@ -39,4 +39,8 @@ struct Overheads {
 /// Completed.
 [[nodiscard]] Study strong_study();
 
+/// weak_study() on GPUs of 500 W for 48 steps; rank 3 is held at 1400 MHz by its temperature.
+/// Completed.
+[[nodiscard]] Study gpu_study();
+
 }  // namespace traindyno::test

@@ -17,7 +17,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 TEST(StudyJson, round_trip_keeps_every_field) {
-    for (const Study& study : {test::weak_study(), test::strong_study(), Study{}}) {
+    for (const Study& study :
+         {test::weak_study(), test::strong_study(), test::gpu_study(), Study{}}) {
         Study original = study;
         original.model.seq = 2048;
         EXPECT_EQ(parse_study(to_json(original), "study.json"), original);
@@ -48,6 +49,28 @@ TEST(StudyJson, keys_are_those_of_the_documented_schema) {
     EXPECT_EQ(point.at("checks").at("reduced_values_wrong"), 0);
     EXPECT_EQ(point.at("efficiency_ci95").size(), 2U);
     EXPECT_TRUE(point.at("collectives").at(0).contains("busbw_gbs"));
+}
+
+TEST(StudyJson, studies_without_gpus_do_not_mention_them) {
+    const Json json = Json::parse(to_json(test::weak_study()));
+    for (const char* key : {"devices", "gpu_libraries", "nccl"}) {
+        EXPECT_FALSE(json.at("environment").contains(key)) << key;
+    }
+    const Json& point = json.at("points").at(0);
+    EXPECT_FALSE(point.contains("energy_joules"));
+    EXPECT_FALSE(point.contains("joules_per_token"));
+    EXPECT_FALSE(point.at("ranks_detail").at(0).contains("gpu"));
+}
+
+TEST(StudyJson, what_a_gpu_does_not_tell_is_null) {
+    Study study = test::gpu_study();
+    study.points[0].ranks_detail[0].gpu->energy_joules.reset();
+    const Json json = Json::parse(to_json(study));
+    const Json& gpu = json.at("points").at(0).at("ranks_detail").at(0).at("gpu");
+    EXPECT_TRUE(gpu.at("energy_joules").is_null());
+    EXPECT_EQ(gpu.at("mean_power_watts"), 500.0);
+    EXPECT_EQ(json.at("environment").at("devices").at(7).at("uuid"), "GPU-7");
+    EXPECT_EQ(parse_study(json.dump(), "study.json"), study);
 }
 
 TEST(StudyJson, numbers_that_are_not_finite_are_our_bug) {
@@ -89,6 +112,18 @@ TEST(StudyJson, an_unknown_key_is_refused_by_name) {
 TEST(StudyJson, a_missing_key_is_refused_by_name) {
     expect_one(problems_after([](Json& json) { json["points"][1]["step_seconds"].erase("mean"); }),
                "r1/study.json: points[1].step_seconds.mean: missing");
+}
+
+TEST(StudyJson, a_gpu_is_whole_or_absent) {
+    Json json = Json::parse(to_json(test::gpu_study()));
+    json["points"][0]["ranks_detail"][0]["gpu"].erase("seconds");
+    try {
+        (void)parse_study(json.dump(), "r1/study.json");
+        FAIL() << "accepted";
+    } catch (const ConfigError& error) {
+        expect_one(error.problems(),
+                   "r1/study.json: points[0].ranks_detail[0].gpu.seconds: missing");
+    }
 }
 
 TEST(StudyJson, a_wrong_type_is_refused_with_both_types) {

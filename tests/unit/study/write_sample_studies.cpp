@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
         const std::filesystem::path folder = argv[1];
         traindyno::write_study(folder / "weak", traindyno::test::weak_study());
         traindyno::write_study(folder / "strong", traindyno::test::strong_study());
+        traindyno::write_study(folder / "gpus", traindyno::test::gpu_study());
         return 0;
     } catch (const std::exception& error) {
         fmt::print(stderr, "{}\n", error.what());
