@@ -94,7 +94,7 @@ TEST_P(Fp8Values, keep_nan) {
 INSTANTIATE_TEST_SUITE_P(Formats,
                          Fp8Values,
                          testing::Values(Fp8Format::e4m3, Fp8Format::e5m2),
-                         [](const auto& info) { return std::string(to_string(info.param)); });
+                         [](const auto& format) { return std::string(to_string(format.param)); });
 
 // Table 1 of arXiv:2209.05433.
 TEST(Fp8, has_the_published_range) {

@@ -20,89 +20,76 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 
 constexpr std::uint64_t unusable = 0xdead;
 
-/// Memory cut wherever a slice begins or ends; one symbol for each piece.
-class SymbolicStep {
-  public:
-    explicit SymbolicStep(const StepProgram& program) : program_(program) {
-        for_each_slice([&](const Slice& slice, const Task& task) {
-            auto& cuts = cuts_of(slice.space);
-            const std::int64_t begin = task.base_of(slice.space) + slice.offset;
-            cuts.insert(cuts.end(), {begin, begin + slice.elements});
-        });
-        for (std::size_t space = 0; space < cuts_.size(); ++space) {
-            auto& cuts = cuts_.at(space);
-            std::sort(cuts.begin(), cuts.end());
-            cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-            for (std::size_t piece = 0; piece < cuts.size(); ++piece) {
-                symbols_.at(space).push_back(mix(space, piece));
-            }
-        }
-        for (const Task& task : program.tasks) {
-            inputs_.emplace_back(program.blocks[task.block.index()].ops.size());
-        }
-    }
+}  // namespace
 
-    void run(std::size_t task, std::uint32_t op) {
-        const Task& at = program_.tasks[task];
-        const std::vector<SliceUse> uses = slices_of(program_.blocks[at.block.index()].ops[op].op);
-        std::uint64_t inputs = mix(static_cast<std::uint64_t>(at.block.value()), op);
-        for (const SliceUse& use : uses) {
-            if (use.access == Access::read) {
-                for_each_piece(
-                    use.slice, at, [&](std::uint64_t& symbol) { inputs = mix(inputs, symbol); });
-            }
-        }
-        std::uint64_t outputs = mix(inputs, 1);
-        for (const SliceUse& use : uses) {
-            if (use.access == Access::write) {
-                for_each_piece(use.slice, at, [&](std::uint64_t& symbol) {
-                    symbol = outputs = mix(outputs, 2);
-                });
-            }
-        }
-        inputs_[task][op] = inputs;
-    }
-
-    void spoil(const Slice& slice, std::size_t task) {
-        for_each_piece(
-            slice, program_.tasks[task], [](std::uint64_t& symbol) { symbol = unusable; });
-    }
-
-    [[nodiscard]] OperationInputs take() { return std::move(inputs_); }
-
-  private:
-    [[nodiscard]] std::vector<std::int64_t>& cuts_of(Space space) {
-        return cuts_.at(static_cast<std::size_t>(space));
-    }
-
-    template <class Visit>
-    void for_each_slice(Visit visit) const {
-        for (const Task& task : program_.tasks) {
-            for (const BlockOp& op : program_.blocks[task.block.index()].ops) {
-                for (const SliceUse& use : slices_of(op.op)) {
-                    visit(use.slice, task);
-                }
+SymbolicStep::SymbolicStep(const StepProgram& program) : program_(program) {
+    for (const Task& task : program.tasks) {
+        const std::vector<BlockOp>& ops = program.blocks[task.block.index()].ops;
+        inputs_.emplace_back(ops.size());
+        for (const BlockOp& op : ops) {
+            for (const SliceUse& use : slices_of(op.op)) {
+                const std::int64_t begin = task.base_of(use.slice.space) + use.slice.offset;
+                auto& cuts = cuts_.at(static_cast<std::size_t>(use.slice.space));
+                cuts.insert(cuts.end(), {begin, begin + use.slice.elements});
             }
         }
     }
-
-    template <class Visit>
-    void for_each_piece(const Slice& slice, const Task& task, Visit visit) {
-        const std::int64_t begin = task.base_of(slice.space) + slice.offset;
-        const auto& cuts = cuts_of(slice.space);
-        auto& symbols = symbols_.at(static_cast<std::size_t>(slice.space));
-        for (auto cut = std::lower_bound(cuts.begin(), cuts.end(), begin);
-             cut != cuts.end() && *cut < begin + slice.elements;
-             ++cut) {
-            visit(symbols[static_cast<std::size_t>(cut - cuts.begin())]);
+    for (std::size_t space = 0; space < cuts_.size(); ++space) {
+        auto& cuts = cuts_.at(space);
+        std::sort(cuts.begin(), cuts.end());
+        cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+        for (std::size_t piece = 0; piece < cuts.size(); ++piece) {
+            symbols_.at(space).push_back(mix(space, piece));
         }
     }
+}
 
-    const StepProgram& program_;
-    std::array<std::vector<std::int64_t>, enum_count<Space>> cuts_;
-    std::array<std::vector<std::uint64_t>, enum_count<Space>> symbols_;
-    OperationInputs inputs_;
-};
+std::span<std::uint64_t> SymbolicStep::pieces_of(const Slice& slice, const Task& task) {
+    const auto space = static_cast<std::size_t>(slice.space);
+    const auto& cuts = cuts_.at(space);
+    const std::int64_t begin = task.base_of(slice.space) + slice.offset;
+    const auto first = std::lower_bound(cuts.begin(), cuts.end(), begin);
+    const auto last = std::lower_bound(first, cuts.end(), begin + slice.elements);
+    return std::span(symbols_.at(space))
+        .subspan(static_cast<std::size_t>(first - cuts.begin()),
+                 static_cast<std::size_t>(last - first));
+}
+
+std::uint64_t SymbolicStep::content(const Slice& slice, const Task& task) {
+    std::uint64_t symbols = 0;
+    for (const std::uint64_t symbol : pieces_of(slice, task)) {
+        symbols = mix(symbols, symbol);
+    }
+    return symbols;
+}
+
+void SymbolicStep::run(std::size_t task, std::uint32_t op) {
+    const Task& at = program_.tasks[task];
+    const std::vector<SliceUse> uses = slices_of(program_.blocks[at.block.index()].ops[op].op);
+    std::uint64_t inputs = mix(static_cast<std::uint64_t>(at.block.value()), op);
+    for (const SliceUse& use : uses) {
+        if (use.access == Access::read) {
+            inputs = mix(inputs, content(use.slice, at));
+        }
+    }
+    std::uint64_t outputs = mix(inputs, 1);
+    for (const SliceUse& use : uses) {
+        if (use.access == Access::write) {
+            for (std::uint64_t& symbol : pieces_of(use.slice, at)) {
+                symbol = outputs = mix(outputs, 2);
+            }
+        }
+    }
+    inputs_[task][op] = inputs;
+}
+
+void SymbolicStep::spoil(const Slice& slice, std::size_t task) {
+    for (std::uint64_t& symbol : pieces_of(slice, program_.tasks[task])) {
+        symbol = unusable;
+    }
+}
+
+namespace {
 
 bool stores_product(const KernelStep& step) {
     return step.fold != Fold::gelu_backward && step.fold != Fold::gelu_backward_bias_gradient;
