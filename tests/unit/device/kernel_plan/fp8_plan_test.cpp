@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -302,30 +303,40 @@ TEST(Fp8Plan, leaves_layers_whose_sizes_do_not_suit_fp8_alone) {
     expect_operands_are_current(program);
 }
 
-TEST(Fp8Plan, casts_again_what_changed_since) {
+/// A block's first product and the weight gradient behind it read the same incoming gradient.
+/// Casts of that block after `change`, which gets an operation that scales it.
+std::size_t casts_after(const std::function<void(Block&, const BlockOp&)>& change) {
     const Layout layout;
     StepProgram program =
         build_step(small_gpt(1), layout, setup_for(layout, Recompute::none), WorldRank{0});
-    const auto is_backward = [](const Block& block) { return block.name == "layer_backward"; };
-    Block& backward = *std::find_if(program.blocks.begin(), program.blocks.end(), is_backward);
-    const std::size_t before =
-        fp8_plan(program)
-            .blocks[static_cast<std::size_t>(&backward - program.blocks.data())]
-            .casts.size();
-    // 0 is d(activated), 1 the weight's gradient from the same incoming gradient: scale it between
-    const Slice gradient = product_at(backward, 0).a;
-    BlockOp scaled = backward.ops[0];
-    scaled.op = ComputeOp{Elementwise{.kind = ElementwiseKind::scale,
-                                      .rows = 1,
-                                      .columns = gradient.elements,
-                                      .reads = {gradient},
-                                      .writes = {gradient}}};
-    backward.ops.insert(backward.ops.begin() + 1, scaled);
-    EXPECT_EQ(fp8_plan(program)
-                  .blocks[static_cast<std::size_t>(&backward - program.blocks.data())]
-                  .casts.size(),
-              before + 1);
+    const auto backward =
+        std::find_if(program.blocks.begin(), program.blocks.end(), [](const Block& block) {
+            return block.name == "layer_backward";
+        });
+    const Slice gradient = product_at(*backward, 0).a;
+    BlockOp scale = backward->ops[0];
+    scale.op = ComputeOp{Elementwise{.kind = ElementwiseKind::scale,
+                                     .rows = 1,
+                                     .columns = gradient.elements,
+                                     .reads = {gradient},
+                                     .writes = {gradient}}};
+    change(*backward, scale);
     expect_operands_are_current(program);
+    const auto index = static_cast<std::size_t>(backward - program.blocks.begin());
+    return fp8_plan(program).blocks[index].casts.size();
+}
+
+TEST(Fp8Plan, casts_again_what_changed_since) {
+    EXPECT_EQ(casts_after([](Block&, const BlockOp&) {}), 4U);
+    EXPECT_EQ(casts_after([](Block& block, const BlockOp& scale) {
+                  block.ops.insert(block.ops.begin() + 1, scale);
+              }),
+              5U);
+    EXPECT_EQ(casts_after([](Block& block, const BlockOp& scale) {
+                  const BlockOp weight_gradient = block.ops[1];
+                  block.ops.insert(block.ops.begin() + 2, {scale, weight_gradient});
+              }),
+              5U);
 }
 
 }  // namespace
