@@ -26,7 +26,7 @@ Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     at.norm1 = kept.take(t * shape.hidden);
     at.qkv = kept.take(t * shape.qkv_width);
     at.context = attention.take(t * shape.attention_width);
-    at.statistics = attention.take(words_of_fp32(t * shape.heads, storage_type(stage.precision)));
+    at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.storage));
     at.residual = kept.take(t * shape.hidden);
     at.norm2 = kept.take(t * shape.hidden);
     at.up = kept.take(t * shape.up_width);
