@@ -49,7 +49,7 @@ inline constexpr std::int64_t check_minimum = 64;
     return reduction == Reduction::sum ? sum : largest;
 }
 
-<<<<<<< HEAD
+
 /// The integer up to which `type` holds all: 2 to the power of its significant bits.
 [[nodiscard]] TD_HOST_DEVICE std::int64_t largest_exact(DType type) {
     return type == DType::bf16 ? 1 << 8 : type == DType::fp16 ? 1 << 11 : 1 << 24;
@@ -64,17 +64,6 @@ inline constexpr std::int64_t check_minimum = 64;
     return expected <= exact ? 0.0F
                              : static_cast<float>(expected) * static_cast<float>(size) /
                                    static_cast<float>(exact);
-=======
-/// Largest distance of a right result from `expected`: every one of `size` additions may round by
-/// half a unit. bf16 keeps 8 significant bits, fp16 11; sums of fp32 are exact.
-[[nodiscard]] TD_HOST_DEVICE float pattern_tolerance(DType type,
-                                                     std::int64_t expected,
-                                                     std::int64_t size) {
-    const float half_unit = type == DType::bf16   ? 1.0F / 256
-                            : type == DType::fp16 ? 1.0F / 2048
-                                                  : 0.0F;
-    return static_cast<float>(expected) * static_cast<float>(size) * half_unit;
->>>>>>> kernels
 }
 
 }  // namespace traindyno

@@ -7,6 +7,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/device/elementwise_check.hpp"
 #include "emulator/device/memory_check.hpp"
 
 namespace traindyno {
