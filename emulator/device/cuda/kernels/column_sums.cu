@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(sum_threads)
             if (first + a * step < rows) {
 #pragma unroll
                 for (int i = 0; i < width; ++i) {
-                    sums[i] += to_float(loaded[a].values[i]);
+                    sums[i] += loaded[a][i];
                 }
             }
         }

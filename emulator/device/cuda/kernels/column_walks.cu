@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(most_threads) add_bias(const BiasAdd<T> op) {
                 float y[width];
 #pragma unroll
                 for (int i = 0; i < width; ++i) {
-                    y[i] = to_float(x[a].values[i]) + to_float(bias.values[i]);
+                    y[i] = x[a][i] + bias[i];
                 }
                 store(op.y + row * op.columns + column, packed<T>(y));
             }
@@ -75,8 +75,8 @@ __global__ void __launch_bounds__(most_threads) swiglu_rows(const Swiglu<T> op) 
         float y[width];
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            const float g = to_float(gate.values[i]);
-            y[i] = g * sigmoid(g) * to_float(up.values[i]);
+            const float g = gate[i];
+            y[i] = g * sigmoid(g) * up[i];
         }
         store(op.to + row * op.columns + column, packed<T>(y));
     }
@@ -98,11 +98,11 @@ __global__ void __launch_bounds__(most_threads) swiglu_gradient_rows(const Swigl
         float d_up[width];
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            const float g = to_float(gate.values[i]);
+            const float g = gate[i];
             const float s = sigmoid(g);
-            const float d = to_float(dy.values[i]);
+            const float d = dy[i];
             d_up[i] = d * g * s;
-            d_gate[i] = d * to_float(up.values[i]) * silu_slope(g, s);
+            d_gate[i] = d * up[i] * silu_slope(g, s);
         }
         T* to = op.to + row * 2 * op.columns + column;
         store(to, packed<T>(d_gate));

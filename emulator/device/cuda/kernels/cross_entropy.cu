@@ -45,12 +45,12 @@ struct Exponentials {
         float most = largest;
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            most = fmaxf(most, to_float(x.values[i]));
+            most = fmaxf(most, x[i]);
         }
         sum *= exp2_fast((largest - most) * log2_e);
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            sum += exp2_fast((to_float(x.values[i]) - most) * log2_e);
+            sum += exp2_fast((x[i] - most) * log2_e);
         }
         largest = most;
     }
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(row_threads, 3) cross_entropy_rows(const Cross
         float gradient[width];
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            gradient[i] = exp2_fast((to_float(x.values[i]) - largest) * log2_e) * factor;
+            gradient[i] = exp2_fast((x[i] - largest) * log2_e) * factor;
             gradient[i] -= column + i == target ? weight : 0.0F;
         }
         store(logits + column, packed<T>(gradient));

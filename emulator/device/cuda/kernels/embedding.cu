@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(row_threads) gather_rows(const Gather<T> op) {
             float sums[width];
 #pragma unroll
             for (int i = 0; i < width; ++i) {
-                sums[i] = to_float(values.values[i]) + to_float(other.values[i]);
+                sums[i] = values[i] + other[i];
             }
             values = packed<T>(sums);
         }
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(row_threads) scatter_rows(const Scatter<T> op)
             float* to = op.table + token_of(op.seed, row, op.vocab) * op.columns + column;
 #pragma unroll
             for (int i = 0; i < width; ++i) {
-                const float value = to_float(d.values[i]);
+                const float value = d[i];
                 atomicAdd(to + i, value);
                 sums[i] += value;
             }

@@ -29,7 +29,7 @@ __device__ __forceinline__ float sum_of(const Pack<T, width>& x) {
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        sum += to_float(x.values[i]);
+        sum += x[i];
     }
     return sum;
 }
@@ -39,7 +39,7 @@ __device__ __forceinline__ float squares_of(const Pack<T, width>& x, float mean)
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        const float d = to_float(x.values[i]) - mean;
+        const float d = x[i] - mean;
         squares += d * d;
     }
     return squares;

@@ -106,7 +106,8 @@ template <int width>
 __device__ __forceinline__ void store_sums(const float (&sums)[width], float* to) {
 #pragma unroll
     for (int i = 0; i < width; i += 4) {
-        store(to + i, Pack<float, 4>{sums[i], sums[i + 1], sums[i + 2], sums[i + 3]});
+        const float four[] = {sums[i], sums[i + 1], sums[i + 2], sums[i + 3]};
+        store(to + i, packed<float>(four));
     }
 }
 

@@ -27,13 +27,13 @@ __device__ __forceinline__ void store_normed(const Norm<T>& op,
     float y[width];
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        y[i] = (to_float(x.values[i]) - s.mean) * s.inverse_deviation * to_float(scale.values[i]);
+        y[i] = (x[i] - s.mean) * s.inverse_deviation * scale[i];
     }
     if constexpr (center == Center::yes) {
         const auto shift = load_shared<width>(op.scale + op.columns + column);
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            y[i] += to_float(shift.values[i]);
+            y[i] += shift[i];
         }
     }
     store(to + column, packed<T>(y));

@@ -46,8 +46,8 @@ __device__ __forceinline__ void add_plain(float2& sums,
                                           const Pack<T, width>& scale) {
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        sums.x += to_float(x.values[i]);
-        sums.y += to_float(dy.values[i]) * to_float(scale.values[i]);
+        sums.x += x[i];
+        sums.y += dy[i] * scale[i];
     }
 }
 
@@ -59,9 +59,9 @@ __device__ __forceinline__ void add_centered(float2& sums,
                                              float mean) {
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        const float d = to_float(x.values[i]) - mean;
+        const float d = x[i] - mean;
         sums.x += d * d;
-        sums.y += to_float(dy.values[i]) * to_float(scale.values[i]) * d;
+        sums.y += dy[i] * scale[i] * d;
     }
 }
 
@@ -82,12 +82,11 @@ __device__ __forceinline__ Pack<T, width> gradient_of(const Pack<T, width>& x,
     float dx[width];
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        const float x_hat = (to_float(x.values[i]) - s.row.mean) * s.row.inverse_deviation;
-        const float d = to_float(dy.values[i]);
+        const float x_hat = (x[i] - s.row.mean) * s.row.inverse_deviation;
+        const float d = dy[i];
         sums.scale[i] += d * x_hat;
         sums.shift[i] += d;
-        dx[i] = s.row.inverse_deviation *
-                (d * to_float(scale.values[i]) - s.mean_gradient - x_hat * s.along);
+        dx[i] = s.row.inverse_deviation * (d * scale[i] - s.mean_gradient - x_hat * s.along);
     }
     return packed<T>(dx);
 }

@@ -69,7 +69,7 @@ __device__ __forceinline__ Pack<T, width> apply(const Function& function,
         float x[inputs];
 #pragma unroll
         for (int input = 0; input < inputs; ++input) {
-            x[input] = to_float(from[input].values[i]);
+            x[input] = from[input][i];
         }
         results[i] = function(x);
     }
@@ -160,21 +160,23 @@ constexpr int adam_width = 4;  // elements: 16 bytes of each fp32 array
 template <int width, class T>
 __device__ __forceinline__ void adam_pack(const AdamArrays& arrays, T* weight, std::int64_t at) {
     const auto gradient = load_once<width>(arrays.gradient + at);
-    auto master = load_once<width>(arrays.master + at);
-    auto m = load_once<width>(arrays.m + at);
-    auto v = load_once<width>(arrays.v + at);
+    const auto old_master = load_once<width>(arrays.master + at);
+    const auto old_m = load_once<width>(arrays.m + at);
+    const auto old_v = load_once<width>(arrays.v + at);
+    float master[width];
+    float m[width];
+    float v[width];
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-        const AdamState next =
-            adam_update({master.values[i], m.values[i], v.values[i]}, gradient.values[i]);
-        master.values[i] = next.master;
-        m.values[i] = next.m;
-        v.values[i] = next.v;
+        const AdamState next = adam_update({old_master[i], old_m[i], old_v[i]}, gradient[i]);
+        master[i] = next.master;
+        m[i] = next.m;
+        v[i] = next.v;
     }
-    store_once(arrays.master + at, master);
-    store_once(arrays.m + at, m);
-    store_once(arrays.v + at, v);
-    store_once(weight + at, packed<T>(master.values));
+    store_once(arrays.master + at, packed<float>(master));
+    store_once(arrays.m + at, packed<float>(m));
+    store_once(arrays.v + at, packed<float>(v));
+    store_once(weight + at, packed<T>(master));
 }
 
 template <class T>

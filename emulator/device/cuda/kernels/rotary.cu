@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(row_threads)
         float turned_b[width];
 #pragma unroll
         for (int i = 0; i < width; ++i) {
-            const float x = to_float(a.values[i]);
-            const float y = to_float(b.values[i]);
+            const float x = a[i];
+            const float y = b[i];
             turned_a[i] = x * cosine[first + i] - y * sine[first + i];
             turned_b[i] = x * sine[first + i] + y * cosine[first + i];
         }

@@ -14,12 +14,6 @@ namespace traindyno::cuda {
 template <class T>
 inline constexpr int full_width = vector_bytes / static_cast<int>(sizeof(T));
 
-/// `width` neighbouring elements, moved by one instruction.
-template <class T, int width>
-struct alignas(sizeof(T) * width) Pack {
-    T values[width];
-};
-
 template <int bytes>
 struct WordOf;
 
@@ -46,10 +40,40 @@ struct WordOf<16> {
 template <class T, int width>
 using Word = typename WordOf<static_cast<int>(sizeof(T)) * width>::Type;
 
+/// The float that half of a register holds: 0 the lower, 1 the upper one.
+__device__ __forceinline__ float half_of(__nv_bfloat16 /*type*/, unsigned int part, int which) {
+    return __uint_as_float(which == 0 ? part << 16U : part & 0xffff0000U);
+}
+
+__device__ __forceinline__ float half_of(__half /*type*/, unsigned int part, int which) {
+    return __half2float(
+        __ushort_as_half(static_cast<unsigned short>(which == 0 ? part & 0xffffU : part >> 16U)));
+}
+
+/// `width` neighbouring elements, moved by one instruction; in registers as they are in memory.
+template <class T, int width>
+struct Pack {
+    static constexpr int bytes = static_cast<int>(sizeof(T)) * width;
+
+    unsigned int parts[bytes < 4 ? 1 : bytes / 4];
+
+    __device__ __forceinline__ float operator[](int i) const {
+        if constexpr (sizeof(T) == 4) {
+            return __uint_as_float(parts[i]);
+        } else {
+            return half_of(T{}, parts[i / 2], i % 2);
+        }
+    }
+};
+
 template <class T, int width>
 __device__ __forceinline__ Pack<T, width> as_pack(const Word<T, width>& word) {
     Pack<T, width> pack;
-    memcpy(&pack, &word, sizeof pack);
+    if constexpr (Pack<T, width>::bytes == 2) {
+        pack.parts[0] = word;
+    } else {
+        memcpy(&pack, &word, sizeof pack);
+    }
     return pack;
 }
 
@@ -73,7 +97,11 @@ __device__ __forceinline__ Pack<T, width> load(const T* from) {
 template <class T, int width>
 __device__ __forceinline__ Word<T, width> as_word(const Pack<T, width>& pack) {
     Word<T, width> word;
-    memcpy(&word, &pack, sizeof word);
+    if constexpr (Pack<T, width>::bytes == 2) {
+        word = static_cast<unsigned short>(pack.parts[0]);
+    } else {
+        memcpy(&word, &pack, sizeof word);
+    }
     return word;
 }
 
@@ -100,7 +128,7 @@ __device__ __forceinline__ float to_float(__half value) {
     return __half2float(value);
 }
 
-// Rounding to nearest even; two values share one instruction.
+// Rounding to nearest even.
 __device__ __forceinline__ void put(float* to, float value) {
     *to = value;
 }
@@ -113,32 +141,30 @@ __device__ __forceinline__ void put(__half* to, float value) {
     *to = __float2half_rn(value);
 }
 
-__device__ __forceinline__ void put_pair(float* to, float first, float second) {
-    to[0] = first;
-    to[1] = second;
+/// Two values in one register, by one instruction.
+__device__ __forceinline__ unsigned int pair_of(__nv_bfloat16 /*type*/, float low, float high) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    unsigned int part;
+    memcpy(&part, &pair, sizeof part);
+    return part;
 }
 
-__device__ __forceinline__ void put_pair(__nv_bfloat16* to, float first, float second) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
-    to[0] = pair.x;
-    to[1] = pair.y;
-}
-
-__device__ __forceinline__ void put_pair(__half* to, float first, float second) {
-    const __half2 pair = __floats2half2_rn(first, second);
-    to[0] = __low2half(pair);
-    to[1] = __high2half(pair);
+__device__ __forceinline__ unsigned int pair_of(__half /*type*/, float low, float high) {
+    const __half2 pair = __floats2half2_rn(low, high);
+    unsigned int part;
+    memcpy(&part, &pair, sizeof part);
+    return part;
 }
 
 template <class T, int width>
 __device__ __forceinline__ Pack<T, width> packed(const float (&values)[width]) {
     Pack<T, width> pack;
-    if constexpr (width == 1) {
-        put(pack.values, values[0]);
-    } else {
 #pragma unroll
-        for (int i = 0; i < width; i += 2) {
-            put_pair(pack.values + i, values[i], values[i + 1]);
+    for (int i = 0; i < width; i += sizeof(T) == 4 ? 1 : 2) {
+        if constexpr (sizeof(T) == 4) {
+            pack.parts[i] = __float_as_uint(values[i]);
+        } else {
+            pack.parts[i / 2] = pair_of(T{}, values[i], width == 1 ? 0.0F : values[i + 1]);
         }
     }
     return pack;

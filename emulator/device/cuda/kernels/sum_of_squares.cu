@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(block_threads)
         for (int a = 0; a < loads_ahead; ++a) {
 #pragma unroll
             for (int i = 0; i < width; ++i) {
-                const float value = to_float(loaded[a].values[i]);
+                const float value = loaded[a][i];
                 squares += value * value;
             }
         }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/reduction_pattern.hpp"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace traindyno {
+namespace {
+
+TEST(ReductionPattern, marks_every_stride_and_the_last_element_once) {
+    for (const std::int64_t elements : {std::int64_t{64},
+                                        check_stride,
+                                        check_stride + 1,
+                                        check_stride + 2,
+                                        3 * check_stride + 1,
+                                        3 * check_stride + 7}) {
+        std::set<std::int64_t> marked;
+        for (std::int64_t mark = 0; mark < marks_in(elements); ++mark) {
+            marked.insert(marked_element(mark, elements));
+        }
+        EXPECT_EQ(static_cast<std::int64_t>(marked.size()), marks_in(elements)) << elements;
+        std::set<std::int64_t> expected{elements - 1};
+        for (std::int64_t index = 0; index < elements; index += check_stride) {
+            expected.insert(index);
+        }
+        EXPECT_EQ(marked, expected) << elements;
+    }
+}
+
+TEST(ReductionPattern, leaves_small_buffers_alone) {
+    EXPECT_EQ(marks_in(0), 0);
+    EXPECT_EQ(marks_in(check_minimum - 1), 0);
+    EXPECT_EQ(marks_in(check_minimum), 2);
+}
+
+TEST(ReductionPattern, tolerates_half_a_unit_per_addition) {
+    EXPECT_EQ(pattern_tolerance(DType::fp32, 20, 8), 0.0F);
+    EXPECT_EQ(pattern_tolerance(DType::bf16, 20, 8), 20.0F * 8 / 256);
+    EXPECT_EQ(pattern_tolerance(DType::fp16, 20, 8), 20.0F * 8 / 2048);
+}
+
+}  // namespace
+}  // namespace traindyno
