@@ -64,11 +64,12 @@ double median(std::vector<double> values) {
     return *middle;
 }
 
-Choice choose_algorithm(std::size_t algorithms, double budget_us, const TimeLaunches& time) {
-    TD_EXPECT(algorithms > 0);
+std::optional<Choice> choose_algorithm(std::size_t algorithms,
+                                       double budget_us,
+                                       const TimeLaunches& time) {
     std::vector<Contender> contenders = trials(algorithms, time);
     if (contenders.empty()) {
-        throw LibraryError("cuBLASLt", 0, "no algorithm it offers runs", "tuning", Where::here());
+        return std::nullopt;
     }
     const int launches = launches_per_turn(contenders, budget_us);
     for (int turn = 0; turn < turns; ++turn) {

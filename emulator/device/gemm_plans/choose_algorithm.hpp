@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace traindyno {
@@ -21,10 +22,10 @@ struct Choice {
 /// Every algorithm is launched a few times; the best few then run in turns, so that a changing
 /// clock meets all alike, 20 times each where `budget_us` allows and never fewer than 8. Among
 /// those that differ by less than timing resolves, the first wins: the library ranks it higher.
-/// LibraryError when none of them runs. `algorithms` is at least 1.
-[[nodiscard]] Choice choose_algorithm(std::size_t algorithms,
-                                      double budget_us,
-                                      const TimeLaunches& time);
+/// Nothing when none of them runs.
+[[nodiscard]] std::optional<Choice> choose_algorithm(std::size_t algorithms,
+                                                     double budget_us,
+                                                     const TimeLaunches& time);
 
 [[nodiscard]] double median(std::vector<double> values);  ///< upper one of an even number
 

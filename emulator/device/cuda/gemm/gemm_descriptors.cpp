@@ -69,6 +69,7 @@ LtLayout make_layout(const ColumnMajor& matrix) {
 /// A pointer of the key's alignment. The heuristics read its value; nothing follows it.
 template <class T>
 T* placeholder(const GemmKey& key) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it is a number
     return reinterpret_cast<T*>(static_cast<std::uintptr_t>(key.alignment));
 }
 
@@ -121,6 +122,7 @@ GemmDescriptors::GemmDescriptors(const GemmKey& key, int multiprocessors)
               .scale_b = placeholder<float>(key)});
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): it changes the operation
 void GemmDescriptors::point_to(const GemmOperands& operands) {
     if (uses_vector(key_.epilogue)) {
         set(operation(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.vector);

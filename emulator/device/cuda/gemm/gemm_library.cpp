@@ -33,19 +33,26 @@ PlanScope scope_of_current_device() {
             .library = fmt::format("cuBLASLt {}", cublasLtGetVersion())};
 }
 
-TunedPlan tune(const LtSession& session,
-               GemmDescriptors& descriptors,
-               const std::vector<cublasLtMatmulAlgo_t>& algorithms) {
+/// Nothing when cuBLASLt offers no algorithm, or none that runs.
+std::optional<TunedPlan> tune(const LtSession& session, GemmDescriptors& descriptors) {
+    const std::vector<cublasLtMatmulAlgo_t> algorithms =
+        offered_algorithms(session, descriptors, algorithms_tried);
+    if (algorithms.empty()) {
+        return std::nullopt;
+    }
     GemmTimer timer(session, descriptors);
     timer.warm_up(algorithms[0], warm_up_time);
-    const Choice choice =
+    const std::optional<Choice> choice =
         choose_algorithm(algorithms.size(), finals_us, [&](std::size_t algorithm, int launches) {
             return timer.microseconds(algorithms[algorithm], launches);
         });
+    if (!choice) {
+        return std::nullopt;
+    }
     using Words = decltype(TunedPlan::algorithm);
-    return {.algorithm = std::bit_cast<Words>(algorithms[choice.algorithm]),
-            .microseconds = choice.microseconds,
-            .rank = static_cast<int>(choice.algorithm)};
+    return TunedPlan{.algorithm = std::bit_cast<Words>(algorithms[choice->algorithm]),
+                     .microseconds = choice->microseconds,
+                     .rank = static_cast<int>(choice->algorithm)};
 }
 
 cublasLtMatmulAlgo_t opaque(const TunedPlan& plan) {
@@ -80,12 +87,10 @@ std::unique_ptr<GemmPlan> GemmLibrary::make_plan(const GemmKey& key) {
     if (plan && can_run(*session_, descriptors, opaque(*plan))) {
         ++counts_.from_file;
     } else {
-        const std::vector<cublasLtMatmulAlgo_t> algorithms =
-            offered_algorithms(*session_, descriptors, algorithms_tried);
-        if (algorithms.empty()) {
+        plan = tune(*session_, descriptors);
+        if (!plan) {
             return nullptr;
         }
-        plan = tune(*session_, descriptors, algorithms);
         cache_.add(key, *plan);
         ++counts_.tuned;
     }

@@ -50,8 +50,8 @@ class GemmLibrary {
     /// key breaks a rule, LibraryError when cuBLASLt has no algorithm for it.
     GemmPlan& prepare(const GemmKey& key);
 
-    /// Microseconds of one launch of the prepared product, measured now; infinity when cuBLASLt
-    /// has no algorithm for it. Compare a fused epilogue with the plain product and a kernel by it.
+    /// Microseconds of one launch, measured now, with memory as for tuning; infinity when cuBLASLt
+    /// has no algorithm. For comparing a fused epilogue with the plain product and a kernel.
     [[nodiscard]] double measure(const GemmKey& key);
 
     /// Queues the product on `stream`: no allocation, no waiting. Can be captured in a graph once

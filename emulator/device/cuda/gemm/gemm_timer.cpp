@@ -2,6 +2,7 @@
 #include "emulator/device/cuda/gemm/gemm_timer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -65,7 +66,7 @@ void GemmTimer::fill_sets(const std::vector<std::int64_t>& bytes) {
     // added to. fp8 operands are scaled to use their range instead, as a cast would.
     const double deviation = is_fp8(key.type_a) ? 1.0 : std::pow(static_cast<double>(key.k), -0.25);
     const GemmType c = key.type_c;
-    const GemmType types[] = {
+    const std::array types{
         key.type_a, key.type_b, c, vector_type(key), c, GemmType::fp32, GemmType::fp32};
     const std::int64_t shift = key.alignment % largest_alignment;
     std::byte* begin = memory_.data();
@@ -77,6 +78,9 @@ void GemmTimer::fill_sets(const std::vector<std::int64_t>& bytes) {
         }
     }
     for (std::size_t i = 0; i < bytes.size(); ++i) {
+        if (bytes[i] == 0) {
+            continue;
+        }
         const std::vector<std::byte> numbers =
             normal_numbers(types[i], deviation, bytes[i] / element_size(types[i]));
         for (const std::vector<std::byte*>& of_set : pointers) {
