@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "emulator/base/error.hpp"
+#include "emulator/device/kernel_plan/fp8_scale_bytes.hpp"
 
 namespace traindyno {
 
@@ -69,12 +69,10 @@ Fp8Plan fp8_plan(const StepProgram& program) {
 }
 
 std::vector<MemoryItem> memory_items(const Fp8Plan& plan) {
-    // fp32: the largest magnitudes of past steps; that of this step, the scale and its inverse
-    const Bytes scales = size_of(plan.tensors() * (amax_history_steps + 3), DType::fp32);
     return {{.name = "fp8_weights", .bytes = Bytes{plan.extent_of(Fp8Home::weights)}},
             {.name = "fp8_activations", .bytes = Bytes{plan.extent_of(Fp8Home::kept)}},
             {.name = "fp8_workspace", .bytes = Bytes{plan.extent_of(Fp8Home::scratch)}},
-            {.name = "fp8_scales", .bytes = scales}};
+            {.name = "fp8_scales", .bytes = fp8_scale_bytes(plan.tensors(), amax_history_steps)}};
 }
 
 bool is_due(const Fp8CastStep& cast, const Task& task) {

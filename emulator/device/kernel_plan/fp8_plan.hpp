@@ -12,10 +12,6 @@
 
 namespace traindyno {
 
-/// Steps over which the largest magnitude of a tensor sets its scale: the default of Transformer
-/// Engine's DelayedScaling (transformer_engine/common/recipe/__init__.py).
-inline constexpr std::int64_t amax_history_steps = 1024;
-
 struct Fp8Plan {
     Fp8Layer layer;
     std::vector<Fp8BlockPlan> blocks;                  ///< by block of the program

@@ -2,7 +2,6 @@
 #include "emulator/device/kernel_plan/live_workspace.hpp"
 
 #include <optional>
-#include <ranges>
 #include <utility>
 
 #include "emulator/program/slice_use.hpp"
@@ -13,8 +12,8 @@ namespace {
 
 /// What is live before a block when `live` is live after it.
 IntervalSet live_before(const Block& block, IntervalSet live) {
-    for (const BlockOp& op : std::views::reverse(block.ops)) {
-        const std::vector<SliceUse> uses = slices_of(op.op);
+    for (auto op = block.ops.rbegin(); op != block.ops.rend(); ++op) {
+        const std::vector<SliceUse> uses = slices_of(op->op);
         for (const Access access : {Access::write, Access::read}) {
             for (const SliceUse& use : uses) {
                 if (use.access != access || use.slice.space != Space::workspace) {
@@ -43,8 +42,8 @@ std::vector<IntervalSet> live_workspace(const StepProgram& program) {
     std::vector<IntervalSet> live_after(program.blocks.size());
     std::vector<std::optional<Seen>> last_seen(program.blocks.size());
     IntervalSet live;
-    for (const Task& task : std::views::reverse(program.tasks)) {
-        const std::size_t block = task.block.index();
+    for (auto task = program.tasks.rbegin(); task != program.tasks.rend(); ++task) {
+        const std::size_t block = task->block.index();
         auto& seen = last_seen[block];
         if (!seen || seen->after != live) {
             live_after[block].add(live);
