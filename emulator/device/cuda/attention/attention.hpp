@@ -8,8 +8,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "emulator/base/dtype.hpp"
 #include "emulator/base/enum_names.hpp"
+#include "emulator/base/precision.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/device/attention_shape.hpp"
 
@@ -25,7 +25,7 @@ struct AttentionArguments {
     void* workspace = nullptr;           ///< workspace_size() bytes, aligned to 256
 };
 
-/// Attention of one shape and storage type on the current device. Everything is created when the
+/// Attention of one shape and precision on the current device. Everything is created when the
 /// object is: a call only launches work on the stream, and can be captured in a CUDA graph.
 class Attention {
   public:
@@ -59,9 +59,9 @@ class AttentionFactory {
     };
 
     /// Fused where cuDNN supports it, batched elsewhere.
-    [[nodiscard]] Made make(const AttentionShape& shape, DType storage) const;
+    [[nodiscard]] Made make(const AttentionShape& shape, Precision precision) const;
     [[nodiscard]] std::unique_ptr<Attention> make_batched(const AttentionShape& shape,
-                                                          DType storage) const;
+                                                          Precision precision) const;
 
     /// Version of cuDNN as text, "" without it.
     [[nodiscard]] std::string cudnn_version() const;
