@@ -57,27 +57,30 @@ class Compiler {
         const DType storage = storage_type(precision);
         common_.count = heads_at_once(shape, storage);
         common_.m = shape.seq;
-        common_.compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                       : CUBLAS_COMPUTE_32F;
+        common_.compute =
+            precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
         const std::int64_t head_bytes = shape.head_size * element_size(storage);
         common_.alignment = static_cast<std::uint32_t>(std::gcd(head_bytes, std::int64_t{16}));
     }
 
-    [[nodiscard]] StridedProduct scores() const {
-        return scaled(square(at_.queries, at_.keys));
-    }
+    [[nodiscard]] StridedProduct scores() const { return scaled(square(at_.queries, at_.keys)); }
+
     [[nodiscard]] StridedProduct grad_probabilities() const {
         return plain(square(at_.context, at_.keys));
     }
+
     [[nodiscard]] StridedProduct context() const {
         return plain(slim(at_.probabilities, Transpose::no, at_.keys, at_.context));
     }
+
     [[nodiscard]] StridedProduct grad_values() const {
         return plain(slim(at_.probabilities, Transpose::yes, at_.context, at_.sums));
     }
+
     [[nodiscard]] StridedProduct grad_queries() const {
         return scaled(slim(at_.probabilities, Transpose::no, at_.keys, at_.queries));
     }
+
     [[nodiscard]] StridedProduct grad_keys() const {
         return scaled(slim(at_.probabilities, Transpose::yes, at_.queries, at_.sums));
     }
@@ -233,12 +236,8 @@ void BatchedAttention::forward(const AttentionArguments& arguments, cudaStream_t
             const Round at = round_at(arguments, sequence, head);
             scores_.run(
                 at.queries, at.keys, scratch.scores, Accumulate::no, scratch.products, stream);
-            launch_softmax(squares_,
-                           storage_,
-                           scratch.scores,
-                           scratch.probabilities,
-                           at.statistics,
-                           stream);
+            launch_softmax(
+                squares_, storage_, scratch.scores, scratch.probabilities, at.statistics, stream);
             context_.run(scratch.probabilities,
                          at.values,
                          at.context,

@@ -28,14 +28,14 @@ class BatchedAttention : public Attention {
   private:
     /// Parts of the workspace.
     struct Scratch {
-        void* products = nullptr;             ///< cuBLASLt's
-        float* scores = nullptr;              ///< ScoreSquares, as the next three
+        void* products = nullptr;  ///< cuBLASLt's
+        float* scores = nullptr;   ///< ScoreSquares, as the next three
         float* grad_probabilities = nullptr;
         void* probabilities = nullptr;
         void* grad_scores = nullptr;
-        float* grad_keys = nullptr;           ///< [heads at once, seq, head_size], as the next
+        float* grad_keys = nullptr;  ///< [heads at once, seq, head_size], as the next
         float* grad_values = nullptr;
-        std::int64_t size = 0;                ///< of all, in bytes
+        std::int64_t size = 0;  ///< of all, in bytes
     };
     /// Addresses of the heads of one round.
     struct Round;

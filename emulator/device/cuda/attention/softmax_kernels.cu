@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One thread block per score row. Simple on purpose: this path is the reference.
-#include "emulator/device/cuda/attention/softmax_kernels.hpp"
-
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -9,6 +7,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "emulator/device/cuda/attention/softmax_kernels.hpp"
 #include "emulator/device/cuda/runtime.hpp"
 
 namespace traindyno::cuda {
@@ -219,11 +218,8 @@ void launch_softmax_gradient(const ScoreSquares& squares,
     TD_CUDA(cudaGetLastError());
 }
 
-void launch_sum_shared(const SharedHeads& at,
-                       DType storage,
-                       const float* from,
-                       void* to,
-                       cudaStream_t stream) {
+void launch_sum_shared(
+    const SharedHeads& at, DType storage, const float* from, void* to, cudaStream_t stream) {
     constexpr std::int64_t most = 4096;  // blocks; each loops over what is left
     const std::int64_t blocks = (at.heads * at.seq * at.head_size + block - 1) / block;
     with_storage(storage, [&](auto* type) {

@@ -58,10 +58,7 @@ struct SharedHeads {
     std::int64_t width = 0;
 };
 
-void launch_sum_shared(const SharedHeads& at,
-                       DType storage,
-                       const float* from,
-                       void* to,
-                       cudaStream_t stream);
+void launch_sum_shared(
+    const SharedHeads& at, DType storage, const float* from, void* to, cudaStream_t stream);
 
 }  // namespace traindyno::cuda

@@ -28,10 +28,8 @@ MatrixLayout layout_of(const StridedMatrices& matrices,
     const auto batch = static_cast<std::int32_t>(count);
     TD_CUBLAS_LT(cublasLtMatrixLayoutSetAttribute(
         raw, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch));
-    TD_CUBLAS_LT(cublasLtMatrixLayoutSetAttribute(raw,
-                                                  CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                                                  &matrices.next,
-                                                  sizeof matrices.next));
+    TD_CUBLAS_LT(cublasLtMatrixLayoutSetAttribute(
+        raw, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &matrices.next, sizeof matrices.next));
     return layout;
 }
 
@@ -59,8 +57,8 @@ Preference preference_of(std::size_t workspace, std::uint32_t alignment) {
                                CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                                CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
                                CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
-        TD_CUBLAS_LT(cublasLtMatmulPreferenceSetAttribute(
-            raw, operand, &alignment, sizeof alignment));
+        TD_CUBLAS_LT(
+            cublasLtMatmulPreferenceSetAttribute(raw, operand, &alignment, sizeof alignment));
     }
     return preference;
 }

@@ -26,8 +26,7 @@ struct CublasLtTraits {
 };
 
 using CublasLtHandle = UniqueHandle<CublasLtTraits<cublasLtHandle_t, cublasLtDestroy>>;
-using MatmulDesc =
-    UniqueHandle<CublasLtTraits<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>>;
+using MatmulDesc = UniqueHandle<CublasLtTraits<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>>;
 using MatrixLayout =
     UniqueHandle<CublasLtTraits<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>>;
 
@@ -60,7 +59,9 @@ struct StridedProductShape {
 class StridedProduct {
   public:
     /// Lets cuBLASLt choose an algorithm that needs at most `workspace` bytes.
-    StridedProduct(cublasLtHandle_t handle, const StridedProductShape& shape, std::size_t workspace);
+    StridedProduct(cublasLtHandle_t handle,
+                   const StridedProductShape& shape,
+                   std::size_t workspace);
 
     /// `workspace` has the bytes given at construction.
     void run(const void* a,
