@@ -174,15 +174,14 @@ BatchedAttention::BatchedAttention(cublasLtHandle_t handle,
       grad_keys_(Compiler(handle, shape, precision).grad_keys()) {}
 
 BatchedAttention::Scratch BatchedAttention::place(void* workspace) const {
-    auto* next = static_cast<std::byte*>(workspace);
-    const auto take = [&next](std::int64_t bytes) {
-        std::byte* part = next;
-        next += (bytes + part_alignment - 1) / part_alignment * part_alignment;
-        return part;
+    Scratch scratch;
+    const auto take = [&](std::int64_t bytes) {
+        const std::int64_t offset = scratch.size;
+        scratch.size += (bytes + part_alignment - 1) / part_alignment * part_alignment;
+        return workspace == nullptr ? nullptr : static_cast<std::byte*>(workspace) + offset;
     };
     const std::int64_t square = squares_.heads * squares_.seq * squares_.row;
     const std::int64_t sums = squares_.heads * shape_.seq * shape_.head_size;
-    Scratch scratch;
     scratch.products = take(product_workspace);
     scratch.scores = reinterpret_cast<float*>(take(4 * square));
     scratch.grad_probabilities = reinterpret_cast<float*>(take(4 * square));
@@ -190,7 +189,6 @@ BatchedAttention::Scratch BatchedAttention::place(void* workspace) const {
     scratch.grad_scores = take(element_size(storage_) * square);
     scratch.grad_keys = reinterpret_cast<float*>(take(4 * sums));
     scratch.grad_values = reinterpret_cast<float*>(take(4 * sums));
-    scratch.size = next - static_cast<std::byte*>(workspace);
     return scratch;
 }
 

@@ -40,6 +40,7 @@ class BatchedAttention : public Attention {
     /// Addresses of the heads of one round.
     struct Round;
 
+    /// Addresses are null without a workspace.
     [[nodiscard]] Scratch place(void* workspace) const;
     [[nodiscard]] Round round_at(const AttentionArguments& arguments,
                                  std::int64_t sequence,
