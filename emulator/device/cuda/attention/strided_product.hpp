@@ -5,32 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <cublasLt.h>
-
-#include "emulator/base/error.hpp"
-#include "emulator/base/unique_handle.hpp"
+#include "emulator/device/cuda/attention/cublas_lt.hpp"
 #include "emulator/program/op.hpp"
 
 namespace traindyno::cuda {
-
-/// Throws LibraryError unless `status` is success.
-void check_cublas_lt(cublasStatus_t status, const char* call, Where where = Where::here());
-
-template <class Pointer, cublasStatus_t (*destroy_function)(Pointer)>
-struct CublasLtTraits {
-    using Handle = Pointer;
-
-    static Handle null() { return nullptr; }
-
-    static void destroy(Handle handle) noexcept { (void)destroy_function(handle); }
-};
-
-using CublasLtHandle = UniqueHandle<CublasLtTraits<cublasLtHandle_t, cublasLtDestroy>>;
-using MatmulDesc = UniqueHandle<CublasLtTraits<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>>;
-using MatrixLayout =
-    UniqueHandle<CublasLtTraits<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>>;
-
-[[nodiscard]] CublasLtHandle make_cublas_lt();
 
 /// Matrices as they are stored: row-major, `row` elements from row to row, `next` from matrix to
 /// matrix; next = 0 reads the same one again.
@@ -83,5 +61,3 @@ class StridedProduct {
 };
 
 }  // namespace traindyno::cuda
-
-#define TD_CUBLAS_LT(call) ::traindyno::cuda::check_cublas_lt((call), #call)
