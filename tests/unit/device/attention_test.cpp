@@ -8,110 +8,10 @@
 
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/simd.hpp"
+#include "tests/support/textbook_attention.hpp"
 
 namespace traindyno {
 namespace {
-
-/// Textbook attention in double precision, one head at a time.
-class Reference {
-  public:
-    Reference(const AttentionShape& shape, const std::vector<float>& qkv)
-        : s_(shape), qkv_(qkv.begin(), qkv.end()) {}
-
-    [[nodiscard]] double at(std::int64_t b, std::int64_t row, std::int64_t column) const {
-        return qkv_[static_cast<std::size_t>((b * s_.seq + row) * s_.qkv_width() + column)];
-    }
-
-    [[nodiscard]] std::int64_t key_column(std::int64_t head) const {
-        return (s_.heads + head / (s_.heads / s_.kv_heads)) * s_.head_size;
-    }
-
-    [[nodiscard]] std::int64_t value_column(std::int64_t head) const {
-        return key_column(head) + s_.kv_heads * s_.head_size;
-    }
-
-    /// Probabilities of one row, and its log-sum-exp.
-    [[nodiscard]] std::vector<double> row(std::int64_t b,
-                                          std::int64_t head,
-                                          std::int64_t i,
-                                          double& log_sum_exp) const {
-        std::vector<double> p(static_cast<std::size_t>(i) + 1);
-        double sum = 0;
-        for (std::int64_t j = 0; j <= i; ++j) {
-            double score = 0;
-            for (std::int64_t c = 0; c < s_.head_size; ++c) {
-                score += at(b, i, head * s_.head_size + c) * at(b, j, key_column(head) + c);
-            }
-            p[static_cast<std::size_t>(j)] =
-                std::exp(score / std::sqrt(static_cast<double>(s_.head_size)));
-            sum += p[static_cast<std::size_t>(j)];
-        }
-        for (double& value : p) {
-            value /= sum;
-        }
-        log_sum_exp = std::log(sum);
-        return p;
-    }
-
-    /// Fills context, statistics and, for the loss <context, grad_context>, grad_qkv.
-    void run(const std::vector<float>& grad_context) {
-        context.assign(static_cast<std::size_t>(s_.batch * s_.seq * s_.context_width()), 0);
-        statistics.assign(static_cast<std::size_t>(s_.batch * s_.heads * s_.seq), 0);
-        grad_qkv.assign(qkv_.size(), 0);
-        for (std::int64_t b = 0; b < s_.batch; ++b) {
-            for (std::int64_t head = 0; head < s_.heads; ++head) {
-                for (std::int64_t i = 0; i < s_.seq; ++i) {
-                    run_row(b, head, i, grad_context);
-                }
-            }
-        }
-    }
-
-    std::vector<double> context;
-    std::vector<double> statistics;
-    std::vector<double> grad_qkv;
-
-  private:
-    double& grad(std::int64_t b, std::int64_t row, std::int64_t column) {
-        return grad_qkv[static_cast<std::size_t>((b * s_.seq + row) * s_.qkv_width() + column)];
-    }
-
-    void run_row(std::int64_t b,
-                 std::int64_t head,
-                 std::int64_t i,
-                 const std::vector<float>& grad_context) {
-        const std::int64_t d = s_.head_size;
-        const auto stat = static_cast<std::size_t>((b * s_.heads + head) * s_.seq + i);
-        const std::vector<double> p = row(b, head, i, statistics[stat]);
-        const std::int64_t out = (b * s_.seq + i) * s_.context_width() + head * d;
-        std::vector<double> dp(p.size());
-        double projection = 0;
-        for (std::int64_t j = 0; j <= i; ++j) {
-            const double weight = p[static_cast<std::size_t>(j)];
-            for (std::int64_t c = 0; c < d; ++c) {
-                const double g =
-                    static_cast<double>(grad_context[static_cast<std::size_t>(out + c)]);
-                context[static_cast<std::size_t>(out + c)] +=
-                    weight * at(b, j, value_column(head) + c);
-                grad(b, j, value_column(head) + c) += weight * g;
-                dp[static_cast<std::size_t>(j)] += g * at(b, j, value_column(head) + c);
-            }
-            projection += weight * dp[static_cast<std::size_t>(j)];
-        }
-        for (std::int64_t j = 0; j <= i; ++j) {
-            const double ds = p[static_cast<std::size_t>(j)] *
-                              (dp[static_cast<std::size_t>(j)] - projection) /
-                              std::sqrt(static_cast<double>(d));
-            for (std::int64_t c = 0; c < d; ++c) {
-                grad(b, i, head * d + c) += ds * at(b, j, key_column(head) + c);
-                grad(b, j, key_column(head) + c) += ds * at(b, i, head * d + c);
-            }
-        }
-    }
-
-    AttentionShape s_;
-    std::vector<double> qkv_;
-};
 
 Operand view(std::vector<float>& data) {
     return {.data = reinterpret_cast<std::byte*>(data.data()),
@@ -153,7 +53,7 @@ TEST_P(AttentionShapes, forward_and_backward_match_the_textbook) {
     attention.forward(operands);
     attention.backward(operands);
 
-    Reference reference(shape, qkv);
+    TextbookAttention reference(shape, qkv);
     reference.run(grad_context);
     expect_near(context, reference.context, 1e-5);
     expect_near(statistics, reference.statistics, 1e-5);
@@ -195,7 +95,7 @@ TEST(Attention, keeps_statistics_in_fp32_beside_bf16_operands) {
     for (const std::uint16_t bits : qkv) {
         widened.push_back(load(Bf16{bits}));
     }
-    Reference reference(shape, widened);
+    TextbookAttention reference(shape, widened);
     reference.run(std::vector<float>(context.size()));
     expect_near(statistics, reference.statistics, 1e-4);
 }

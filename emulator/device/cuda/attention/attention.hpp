@@ -8,8 +8,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "emulator/base/dtype.hpp"
 #include "emulator/base/enum_names.hpp"
+#include "emulator/base/precision.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/device/attention_shape.hpp"
 
@@ -25,8 +25,8 @@ struct AttentionArguments {
     void* workspace = nullptr;           ///< workspace_size() bytes, aligned to 256
 };
 
-/// Attention of one shape and storage type on the current device. Everything is created when the
-/// object is: a call only launches work on the stream, and can be captured in a CUDA graph.
+/// Attention of one shape and precision on the current device. Calls only launch work on the
+/// stream, and can be captured in a CUDA graph.
 class Attention {
   public:
     virtual ~Attention() = default;
@@ -41,15 +41,13 @@ enum class AttentionMethod : std::uint8_t {
     batched,  ///< matrix products over some heads at a time, and a softmax between them
 };
 
-/// Creates attentions; owns the libraries' handles, and so outlives what it creates.
+/// Owns the libraries' handles, and so outlives what it makes. One per device.
 class AttentionFactory {
   public:
     /// Opens cuDNN if it can.
     AttentionFactory();
     AttentionFactory(const AttentionFactory&) = delete;
     AttentionFactory& operator=(const AttentionFactory&) = delete;
-    AttentionFactory(AttentionFactory&&) = delete;
-    AttentionFactory& operator=(AttentionFactory&&) = delete;
     ~AttentionFactory();
 
     struct Made {
@@ -59,9 +57,9 @@ class AttentionFactory {
     };
 
     /// Fused where cuDNN supports it, batched elsewhere.
-    [[nodiscard]] Made make(const AttentionShape& shape, DType storage) const;
+    [[nodiscard]] Made make(const AttentionShape& shape, Precision precision) const;
     [[nodiscard]] std::unique_ptr<Attention> make_batched(const AttentionShape& shape,
-                                                          DType storage) const;
+                                                          Precision precision) const;
 
     /// Version of cuDNN as text, "" without it.
     [[nodiscard]] std::string cudnn_version() const;

@@ -21,7 +21,8 @@ std::vector<cudnnBackendDescriptor_t> raw_of(std::span<const Descriptor> descrip
 Descriptor::Descriptor(const CudnnLibrary& cudnn, cudnnBackendDescriptorType_t type)
     : cudnn_(&cudnn) {
     cudnn.check(cudnn.create_descriptor(type, &descriptor_),
-                "cudnnBackendCreateDescriptor of type " + std::to_string(type));
+                "cudnnBackendCreateDescriptor",
+                std::to_string(type).c_str());
 }
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
@@ -53,7 +54,8 @@ void Descriptor::set_raw(Attribute attribute,
                          std::int64_t count,
                          const void* elements) {
     cudnn_->check(cudnn_->set_attribute(descriptor_, attribute.value, type, count, elements),
-                  std::string("cudnnBackendSetAttribute of ") + attribute.name);
+                  "cudnnBackendSetAttribute",
+                  attribute.name);
 }
 
 std::int64_t Descriptor::get_int64(Attribute attribute) const {
@@ -61,7 +63,8 @@ std::int64_t Descriptor::get_int64(Attribute attribute) const {
     std::int64_t count = 0;
     cudnn_->check(
         cudnn_->get_attribute(descriptor_, attribute.value, CUDNN_TYPE_INT64, 1, &count, &value),
-        std::string("cudnnBackendGetAttribute of ") + attribute.name);
+        "cudnnBackendGetAttribute",
+        attribute.name);
     return value;
 }
 
@@ -70,7 +73,8 @@ std::size_t Descriptor::bound(Attribute attribute) const {
     cudnn_->check(
         cudnn_->get_attribute(
             descriptor_, attribute.value, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
-        std::string("cudnnBackendGetAttribute of ") + attribute.name);
+        "cudnnBackendGetAttribute",
+        attribute.name);
     return static_cast<std::size_t>(count);
 }
 
@@ -83,7 +87,8 @@ std::size_t Descriptor::fill(Attribute attribute, std::span<const Descriptor> ro
                                         static_cast<std::int64_t>(raw.size()),
                                         &count,
                                         raw.data()),
-                  std::string("cudnnBackendGetAttribute of ") + attribute.name);
+                  "cudnnBackendGetAttribute",
+                  attribute.name);
     TD_EXPECT(static_cast<std::size_t>(count) <= room.size());
     return static_cast<std::size_t>(count);
 }

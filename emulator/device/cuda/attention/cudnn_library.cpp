@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 namespace traindyno::cuda {
 
@@ -63,9 +64,13 @@ std::string CudnnLibrary::describe(cudnnStatus_t status) const {
     return message.front() == '\0' ? text : text + ": " + message.data();
 }
 
-void CudnnLibrary::check(cudnnStatus_t status, const std::string& call, Where where) const {
+void CudnnLibrary::check(cudnnStatus_t status,
+                         const char* call,
+                         const char* object,
+                         Where where) const {
     if (status != CUDNN_STATUS_SUCCESS) {
-        throw LibraryError("cuDNN", status, describe(status), call, where);
+        throw LibraryError(
+            "cuDNN", status, describe(status), fmt::format("{}({})", call, object), where);
     }
 }
 

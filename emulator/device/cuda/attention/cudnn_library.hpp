@@ -31,7 +31,10 @@ struct CudnnLibrary {
     /// The status in words, with cuDNN's own last message if there is one.
     [[nodiscard]] std::string describe(cudnnStatus_t status) const;
     /// Throws LibraryError unless `status` is success.
-    void check(cudnnStatus_t status, const std::string& call, Where where = Where::here()) const;
+    void check(cudnnStatus_t status,
+               const char* call,
+               const char* object = "",
+               Where where = Where::here()) const;
 };
 
 struct OpenedCudnn {

@@ -204,6 +204,9 @@ PlanSearch find_plan(const CudnnLibrary& cudnn, const CudnnGraph& graph, const P
                 return search;
             }
             search.refused.push_back({.status = status, .text = cudnn.describe(status)});
+            if (status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER) {
+                return search;  // compiled, but not loaded: nor would the next one be
+            }
         }
     }
     return search;

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/device/cuda/attention/attention.hpp"
+
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "emulator/base/error.hpp"
+#include "emulator/device/cuda/attention/batched_attention.hpp"
+#if TRAINDYNO_HAS_CUDNN
+#include "emulator/device/cuda/attention/fused_attention.hpp"
+#endif
+
+namespace traindyno::cuda {
+
+#if TRAINDYNO_HAS_CUDNN
+
+namespace {
+
+OpenedCudnn open_named_cudnn() {
+    const char* root = std::getenv("CUDNN_ROOT");
+    return open_cudnn(root == nullptr ? "" : root);
+}
+
+}  // namespace
+
+struct AttentionFactory::Libraries {
+    CublasLtHandle products = make_cublas_lt();
+    OpenedCudnn cudnn = open_named_cudnn();
+    std::optional<CudnnHandle> handle;
+
+    Libraries() {
+        if (cudnn.library == nullptr) {
+            return;
+        }
+        try {
+            handle.emplace(*cudnn.library);
+        } catch (const LibraryError& error) {
+            cudnn.problem = error.what();
+        }
+    }
+
+    /// cuDNN may fail in ways that only it knows; all of them leave the batched attention.
+    [[nodiscard]] Fused fused(const AttentionShape& shape, DType storage) {
+        if (!handle) {
+            return {.attention = nullptr, .problem = cudnn.problem};
+        }
+        try {
+            return make_fused(*cudnn.library, *handle, shape, storage);
+        } catch (const LibraryError& error) {
+            return {.attention = nullptr, .problem = error.what()};
+        }
+    }
+};
+
+AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,
+                                              Precision precision) const {
+    Fused fused = libraries_->fused(shape, storage_type(precision));
+    if (fused.attention != nullptr) {
+        return {.attention = std::move(fused.attention),
+                .method = AttentionMethod::fused,
+                .reason = ""};
+    }
+    return {.attention = make_batched(shape, precision),
+            .method = AttentionMethod::batched,
+            .reason = std::move(fused.problem)};
+}
+
+std::string AttentionFactory::cudnn_version() const {
+    return libraries_->handle ? libraries_->cudnn.library->version_text() : "";
+}
+
+#else
+
+struct AttentionFactory::Libraries {
+    CublasLtHandle products = make_cublas_lt();
+};
+
+AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,
+                                              Precision precision) const {
+    return {.attention = make_batched(shape, precision),
+            .method = AttentionMethod::batched,
+            .reason = "built without the headers of cuDNN 9.11 or later"};
+}
+
+std::string AttentionFactory::cudnn_version() const {
+    return "";
+}
+
+#endif
+
+AttentionFactory::AttentionFactory() : libraries_(std::make_unique<Libraries>()) {}
+
+AttentionFactory::~AttentionFactory() = default;
+
+std::unique_ptr<Attention> AttentionFactory::make_batched(const AttentionShape& shape,
+                                                          Precision precision) const {
+    return std::make_unique<BatchedAttention>(libraries_->products.get(), shape, precision);
+}
+
+}  // namespace traindyno::cuda

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// One forward and backward attention on the GPU with poisoned outputs, operands on the host.
+#pragma once
+
+#include <vector>
+
+#include "emulator/device/cuda/attention/attention.hpp"
+#include "emulator/device/cuda/runtime.hpp"
+
+namespace traindyno::cuda {
+
+enum class Launch : std::uint8_t { eager, graph };
+
+struct AttentionResults {
+    std::vector<float> context;
+    std::vector<float> statistics;
+    std::vector<float> grad_qkv;
+};
+
+/// Numbers in [-1, 1] that `storage` represents exactly.
+[[nodiscard]] std::vector<float> exact_numbers(std::int64_t count, DType storage, unsigned seed);
+
+/// Every byte of the outputs and the workspace is 0xff before: a NaN in each type.
+[[nodiscard]] AttentionResults run_attention(Attention& attention,
+                                             const AttentionShape& shape,
+                                             DType storage,
+                                             const std::vector<float>& qkv,
+                                             const std::vector<float>& grad_context,
+                                             Launch launch);
+
+}  // namespace traindyno::cuda
