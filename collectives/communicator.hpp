@@ -48,9 +48,10 @@ class Pending {
 enum class Urgency : std::uint8_t { background, immediate };
 
 /// One group of ranks. Calls on one communicator must come in the same order on every member, from
-/// one thread. Buffers are host memory and must outlive the Pending. Sizes are in bytes, whole
-/// elements of `type`. Sums of 16-bit types are accumulated in fp32
-/// per hop.
+/// one thread. Buffers are memory of the kind the implementation carries, host or device, and must
+/// outlive the Pending. Sizes are in bytes, whole elements of `type`. Sums of 16-bit types are
+/// accumulated in fp32 per hop. Messages between two ranks match by tag and, among equal tags, in
+/// order. NCCL has no tags: what must run over it too posts receives in the order of the sends.
 class Communicator {
   public:
     virtual ~Communicator() = default;

@@ -21,8 +21,9 @@ enum class Settling : std::uint8_t { before_return, later };
 struct NcclOptions {
     std::int32_t min_ctas = 0;  ///< thread blocks, hence multiprocessors, per collective
     std::int32_t max_ctas = 0;
-    std::optional<std::int32_t> cga_cluster_size;  ///< blocks per cluster; NCCL takes 4 on sm_90
-    SimTime timeout = std::chrono::seconds{120};   ///< for set-up; steps have the engine's
+    /// Blocks per cluster; NCCL takes 4 on sm_90.
+    std::optional<std::int32_t> cga_cluster_size = std::nullopt;
+    SimTime timeout = std::chrono::seconds{120};  ///< for set-up; steps have the engine's
     GpuSharing sharing = GpuSharing::refused;
     Settling settling = Settling::before_return;
 };

@@ -47,6 +47,9 @@ void RankListener::OnTestPartResult(const testing::TestPartResult& result) {
         failures_ += text;
         watchdog_.note(text);
     }
+    if (result.skipped() && prints()) {
+        fmt::print("{}\n", result.message());
+    }
 }
 
 void RankListener::OnTestEnd(const testing::TestInfo& test) {
@@ -63,9 +66,12 @@ void RankListener::OnTestEnd(const testing::TestInfo& test) {
     if (!all.empty()) {
         failed_.push_back(name_of(test));
     }
+    const bool skipped = test.result()->Skipped();
     fmt::print("{}[{}] {} ({} ms)\n",
                all,
-               all.empty() ? "       OK " : "  FAILED  ",
+               !all.empty() ? "  FAILED  "
+               : skipped    ? "  SKIPPED "
+                            : "       OK ",
                name_of(test),
                test.result()->elapsed_time());
 }
