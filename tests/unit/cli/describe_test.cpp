@@ -86,7 +86,13 @@ TEST(Describe, lists_the_gpus_of_this_machine) {
                                  .capability = 90,
                                  .multiprocessors = 132,
                                  .memory = Bytes{143'771 * (std::int64_t{1} << 20)}},
-                                {.ordinal = 1, .name = "NVIDIA H100", .uuid = "GPU-0b"}},
+                                {.ordinal = 1,
+                                 .name = "NVIDIA H100",
+                                 .uuid = "GPU-0b",
+                                 .pci_bus_id = "0000:c2:00.0",
+                                 .capability = 90,
+                                 .multiprocessors = 132,
+                                 .memory = Bytes{81'559 * (std::int64_t{1} << 20)}}},
                     .libraries = {{.name = "NCCL", .version = "2.28.9"}},
                     .problem = ""};
     const std::string text = describe_text(request);
