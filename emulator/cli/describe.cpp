@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/quantity_text.hpp"
+#include "emulator/gpu/inventory_text.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/flops.hpp"
 #include "emulator/program/memory.hpp"
@@ -297,6 +298,13 @@ void add_volumes(Text& text, const DescribeRequest& request, const RankCost& cos
     }
 }
 
+std::string indented(std::string text) {
+    for (std::size_t at = 0; at != std::string::npos; at = text.find('\n', at + 1)) {
+        text.insert(at == 0 ? 0 : at + 1, "  ");
+    }
+    return text;
+}
+
 void add_proportions(Text& text, const DescribeRequest& request) {
     if (request.proportions.empty()) {
         return;
@@ -324,6 +332,7 @@ std::string describe_text(const DescribeRequest& request) {
     add_years(text, request, flops);
     add_memory(text, request, cost);
     add_volumes(text, request, cost);
+    line(text, "\nThis machine\n{}", indented(to_text(request.gpus)));
     return text;
 }
 
@@ -365,6 +374,16 @@ std::string describe_json(const DescribeRequest& request) {
                                        {"original", proportion.original},
                                        {"shrunk", proportion.shrunk},
                                        {"kept", proportion.kept}});
+    }
+    json["devices"] = Json::array();
+    for (const GpuDescription& gpu : request.gpus.devices) {
+        json["devices"].push_back({{"ordinal", gpu.ordinal},
+                                   {"name", gpu.name},
+                                   {"uuid", gpu.uuid},
+                                   {"pci_bus_id", gpu.pci_bus_id},
+                                   {"capability", gpu.capability},
+                                   {"multiprocessors", gpu.multiprocessors},
+                                   {"memory_bytes", gpu.memory.value()}});
     }
     return json.dump(2) + "\n";
 }

@@ -4,6 +4,7 @@
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/describe.hpp"
 #include "emulator/cli/request.hpp"
+#include "emulator/gpu/module.hpp"
 #include "emulator/machine/profile.hpp"
 #include "emulator/model/catalog.hpp"
 
@@ -16,6 +17,7 @@ ExitCode describe_command(const Flags& flags, Problems& problems) {
                             .layout = arguments.layout,
                             .setup = workload.setup,
                             .tokens = arguments.tokens};
+    request.gpus = gpu_inventory();
     for (const std::string& name : machine_names()) {
         request.machines.push_back(load_machine(name));
     }

@@ -65,6 +65,30 @@ std::vector<HostInfo> gather_hosts(Communicator& world, const HostInfo& own) {
     return hosts;
 }
 
+std::vector<GpuInfo> gather_gpus(Communicator& world, const std::optional<GpuInfo>& own) {
+    const nlohmann::json packed =
+        own ? nlohmann::json{own->host, own->name, own->uuid, own->memory_bytes, own->capability}
+            : nlohmann::json(nullptr);
+    std::vector<GpuInfo> gpus;
+    for (const std::string& text : all_gather_text(world, packed.dump())) {
+        const auto fields = nlohmann::json::parse(text);
+        if (fields.is_null()) {
+            continue;
+        }
+        GpuInfo gpu{.host = fields[0],
+                    .name = fields[1],
+                    .uuid = fields[2],
+                    .memory_bytes = fields[3],
+                    .capability = fields[4]};
+        const bool known = std::any_of(
+            gpus.begin(), gpus.end(), [&](const GpuInfo& other) { return other.uuid == gpu.uuid; });
+        if (!known) {
+            gpus.push_back(std::move(gpu));
+        }
+    }
+    return gpus;
+}
+
 std::map<std::string, std::string> steering_variables() {
     std::map<std::string, std::string> found;
     for (char** entry = environ; *entry != nullptr; ++entry) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,11 @@ namespace traindyno {
 
 /// Every host of the job once, in order of its first rank. Collective over `world`.
 [[nodiscard]] std::vector<HostInfo> gather_hosts(Communicator& world, const HostInfo& own);
+
+/// Every GPU of the job once, in order of its first rank; `own` is empty without one. Collective
+/// over `world`.
+[[nodiscard]] std::vector<GpuInfo> gather_gpus(Communicator& world,
+                                               const std::optional<GpuInfo>& own);
 
 /// The variables of this process that steer MPI, OpenMP, NCCL, Slurm or traindyno, by prefix.
 [[nodiscard]] std::map<std::string, std::string> steering_variables();

@@ -230,11 +230,11 @@ Flags collect(const Subcommand& subcommand, Problems& problems) {
 }  // namespace
 
 ParsedArguments parse_arguments(std::span<const char* const> arguments,
-                                const std::string& version,
+                                const std::function<std::string()>& version,
                                 Problems& problems) {
     CLI::App root{"traindyno: measures how training efficiency falls as hardware is added, and why",
                   "traindyno"};
-    root.set_version_flag("--version", version);
+    root.set_version_flag("--version", "");  // its text is made when it is asked for
     root.allow_extras();
     std::array<Subcommand, commands.size()> subcommands;
     for (std::size_t i = 0; i < commands.size(); ++i) {
@@ -246,7 +246,7 @@ ParsedArguments parse_arguments(std::span<const char* const> arguments,
         std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
         root.parse(std::move(reversed));
     } catch (const CLI::CallForVersion&) {
-        parsed.information = Information{version + "\n"};
+        parsed.information = Information{version() + "\n"};
         return parsed;
     } catch (const CLI::Success&) {
         parsed.information = Information{root.help()};

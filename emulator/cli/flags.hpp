@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -53,10 +54,10 @@ struct ParsedArguments {
 };
 
 /// Reads the arguments after the program name. Unknown flags and commands, missing values and wrong
-/// keys in a study file are added to `problems`, with suggestions. `version` is what --version
-/// prints.
+/// keys in a study file are added to `problems`, with suggestions. `version` gives what
+/// --version prints; it is not called for anything else.
 [[nodiscard]] ParsedArguments parse_arguments(std::span<const char* const> arguments,
-                                              const std::string& version,
+                                              const std::function<std::string()>& version,
                                               Problems& problems);
 
 }  // namespace traindyno

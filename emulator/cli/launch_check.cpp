@@ -11,7 +11,7 @@
 #include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/number_ranges.hpp"
-#include "emulator/device/cpu/binding.hpp"
+#include "emulator/gpu/device_choice.hpp"
 #include "emulator/study/launch_sanity.hpp"
 #include "emulator/trace/clock_sync.hpp"
 
@@ -53,13 +53,15 @@ std::vector<RankFacts> gather_facts(Communicator& world, const RankFacts& mine) 
     return facts;
 }
 
-/// Cores for this rank: its own where the launcher gave each rank its own, else an even share of
-/// what the ranks of its host may use together.
+/// Cores for this rank: its own where the launcher gave each rank its own, else a share of what the
+/// ranks of its host may use together: of what is next to its GPU, if possible.
 std::vector<int> cores_for(const RankFacts& mine, const std::vector<RankFacts>& neighbours) {
     std::set<int> together;
     std::size_t claimed = 0;
     std::int64_t local_rank = 0;
+    std::vector<std::vector<int>> near;  // by local rank
     for (const RankFacts& neighbour : neighbours) {
+        near.emplace_back(neighbour.cores_near_gpu.begin(), neighbour.cores_near_gpu.end());
         together.insert(neighbour.cores.begin(), neighbour.cores.end());
         claimed += neighbour.cores.size();
         local_rank += neighbour.rank < mine.rank ? 1 : 0;
@@ -67,9 +69,7 @@ std::vector<int> cores_for(const RankFacts& mine, const std::vector<RankFacts>& 
     if (claimed == together.size()) {
         return {mine.cores.begin(), mine.cores.end()};
     }
-    return split_cores({together.begin(), together.end()},
-                       local_rank,
-                       static_cast<std::int64_t>(neighbours.size()));
+    return near_share(near, {together.begin(), together.end()}, local_rank);
 }
 
 bool share_host(const RankFacts& a, const RankFacts& b) {

@@ -97,7 +97,7 @@ int run(int argc, char** argv) {
     Problems problems;
     const auto arguments =
         std::span<const char* const>(argv, static_cast<std::size_t>(argc)).subspan(1);
-    const ParsedArguments parsed = parse_arguments(arguments, version_text(), problems);
+    const ParsedArguments parsed = parse_arguments(arguments, version_text, problems);
     if (parsed.information) {
         if (launcher_rank() == 0) {
             fmt::print("{}", parsed.information->text);

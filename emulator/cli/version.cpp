@@ -5,6 +5,8 @@
 
 #include "collectives/mpi/session.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
+#include "emulator/gpu/inventory_text.hpp"
+#include "emulator/gpu/module.hpp"
 
 namespace traindyno {
 
@@ -13,8 +15,11 @@ std::string version() {
 }
 
 std::string version_text() {
-    return fmt::format(
-        "traindyno {}\n{}\n{}", version(), MpiSession::version(), cpu_compute_library());
+    return fmt::format("traindyno {}\n{}\n{}\n{}",
+                       version(),
+                       MpiSession::version(),
+                       cpu_compute_library(),
+                       to_text(gpu_inventory()));
 }
 
 }  // namespace traindyno

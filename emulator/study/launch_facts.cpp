@@ -158,6 +158,9 @@ RankFacts facts_of_this_process(const RankIntent& intent) {
         .mpi = intent.mpi,
         .executable_hash = executable_hash(),
         .config_hash = intent.config_hash,
+        .gpu_uuid = intent.gpu_uuid,
+        .gpu_pci_bus_id = intent.gpu_pci_bus_id,
+        .cores_near_gpu = intent.cores_near_gpu,
     };
 }
 
@@ -174,6 +177,7 @@ std::string to_text(const RankFacts& facts) {
         {"mpi", facts.mpi},
         {"executable_hash", facts.executable_hash},
         {"config_hash", facts.config_hash},
+        {"gpu", {facts.gpu_uuid, facts.gpu_pci_bus_id, ranges_text(facts.cores_near_gpu)}},
     };
     if (facts.cpu_quota) {
         json["cpu_quota"] = *facts.cpu_quota;
@@ -200,6 +204,9 @@ RankFacts rank_facts_from_text(const std::string& text) {
         .mpi = json.at("mpi"),
         .executable_hash = json.at("executable_hash"),
         .config_hash = json.at("config_hash"),
+        .gpu_uuid = json.at("gpu").at(0),
+        .gpu_pci_bus_id = json.at("gpu").at(1),
+        .cores_near_gpu = parse_ranges(json.at("gpu").at(2).get<std::string>()),
     };
     if (json.contains("cpu_quota")) {
         facts.cpu_quota = json.at("cpu_quota").get<double>();

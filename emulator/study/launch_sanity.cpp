@@ -200,6 +200,36 @@ void judge_cores(const Neighbours& ranks, const SanityPolicy& policy, Findings& 
     }
 }
 
+/// A UUID belongs to one GPU of the world, whatever the hosts of its ranks call themselves.
+void judge_gpus(const std::vector<RankFacts>& ranks,
+                const SanityPolicy& policy,
+                Findings& findings) {
+    std::map<std::string, Neighbours> users;
+    for (const RankFacts& facts : ranks) {
+        if (!facts.gpu_uuid.empty()) {
+            users[facts.gpu_uuid].push_back(&facts);
+        }
+    }
+    for (const auto& [uuid, sharers] : users) {
+        if (sharers.size() == 1) {
+            continue;
+        }
+        const std::string gpu = fmt::format("GPU {} at {}", uuid, sharers.front()->gpu_pci_bus_id);
+        if (policy.gpu_sharing == GpuSharing::allowed) {
+            findings.flags.push_back(
+                fmt::format("not a performance result: {} share {}", names(sharers), gpu));
+        } else {
+            findings.refusals.push_back(fmt::format(
+                "shared GPU: {} compute on {} (they would be timed while they wait for each other) "
+                "start at most as many ranks per node as it has GPUs, let each rank see its own "
+                "GPU or all of them (srun --gpus-per-task=1 or --gpu-bind=none), or pass "
+                "--share-gpu to get results that are marked",
+                names(sharers),
+                gpu));
+        }
+    }
+}
+
 void judge_launcher(const RankFacts& facts, Findings& findings) {
     if (facts.launcher && facts.launcher->size > facts.world_size) {
         findings.refusals.push_back(fmt::format(
@@ -271,6 +301,7 @@ Findings judge(const std::vector<RankFacts>& ranks, const SanityPolicy& policy) 
         judge_cores(neighbours, policy, findings);
         judge_quota(neighbours, policy, findings);
     }
+    judge_gpus(ranks, policy, findings);
     return findings;
 }
 

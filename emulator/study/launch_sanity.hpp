@@ -37,6 +37,9 @@ struct RankFacts {
     std::string mpi{};  ///< library version line
     std::uint64_t executable_hash = 0;
     std::uint64_t config_hash = 0;
+    std::string gpu_uuid{};  ///< of the GPU it computes on; "" without
+    std::string gpu_pci_bus_id{};
+    std::vector<std::int32_t> cores_near_gpu{};  ///< empty when unknown
 
     friend bool operator==(const RankFacts&, const RankFacts&) = default;
 };
@@ -48,6 +51,9 @@ struct RankIntent {
     std::int64_t threads = 1;
     std::string mpi{};
     std::uint64_t config_hash = 0;
+    std::string gpu_uuid{};
+    std::string gpu_pci_bus_id{};
+    std::vector<std::int32_t> cores_near_gpu{};
 };
 
 [[nodiscard]] RankFacts facts_of_this_process(const RankIntent& intent);
@@ -59,10 +65,13 @@ struct RankIntent {
 /// Whether computation needs cores: `real` does, `timed` sleeps most of the time.
 enum class Compute : std::uint8_t { real, timed };
 enum class Oversubscription : std::uint8_t { refused, allowed };
+/// Several ranks on one GPU.
+enum class GpuSharing : std::uint8_t { refused, allowed };
 
 struct SanityPolicy {
     Compute compute = Compute::real;
     Oversubscription oversubscription = Oversubscription::refused;
+    GpuSharing gpu_sharing = GpuSharing::refused;
 };
 
 /// Each text reads "problem (why) suggestion".

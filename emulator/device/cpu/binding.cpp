@@ -50,6 +50,24 @@ Topology load_topology() {
     return topology;
 }
 
+/// PCI devices, which hwloc leaves out by itself. Not what they are to the operating system: asking
+/// for that would start the GPUs' own libraries.
+Topology load_topology_with_devices(const std::string& xml) {
+    hwloc_topology_t raw = nullptr;
+    check(hwloc_topology_init(&raw), "hwloc_topology_init");
+    Topology topology{raw};
+    check(hwloc_topology_set_type_filter(
+              topology.get(), HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL),
+          "hwloc_topology_set_type_filter");
+    if (!xml.empty()) {
+        const auto size = static_cast<int>(xml.size() + 1);  // with the final 0
+        check(hwloc_topology_set_xmlbuffer(topology.get(), xml.c_str(), size),
+              "hwloc_topology_set_xmlbuffer");
+    }
+    check(hwloc_topology_load(topology.get()), "hwloc_topology_load");
+    return topology;
+}
+
 /// Physical cores; processors where the host does not describe cores.
 hwloc_obj_type_t core_type(const Topology& topology) {
     return hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE
@@ -72,6 +90,24 @@ std::vector<int> allowed_cores() {
         hwloc_bitmap_and(mine.get(), core->cpuset, bound.get());
         if (const int processor = hwloc_bitmap_first(mine.get()); processor >= 0) {
             cores.push_back(processor);
+        }
+    }
+    return cores;
+}
+
+std::vector<int> cores_near(const std::string& pci_bus_id, const std::string& topology_xml) {
+    const Topology topology = load_topology_with_devices(topology_xml);
+    hwloc_obj_t device = hwloc_get_pcidev_by_busidstring(topology.get(), pci_bus_id.c_str());
+    if (device == nullptr) {
+        return {};
+    }
+    const hwloc_obj* place = hwloc_get_non_io_ancestor_obj(topology.get(), device);
+    const hwloc_obj_type_t type = core_type(topology);
+    std::vector<int> cores;
+    for (int i = 0; i < hwloc_get_nbobjs_by_type(topology.get(), type); ++i) {
+        const auto* core = hwloc_get_obj_by_type(topology.get(), type, static_cast<unsigned>(i));
+        if (hwloc_bitmap_isincluded(core->cpuset, place->cpuset) != 0) {
+            cores.push_back(hwloc_bitmap_first(core->cpuset));
         }
     }
     return cores;

@@ -19,6 +19,12 @@ struct HostResources {
 /// One OS processor number per physical core this process is bound to, ascending in topology order.
 [[nodiscard]] std::vector<int> allowed_cores();
 
+/// Physical cores, named by their first processor, of the package or NUMA node that the PCI device
+/// "0000:1b:00.0" hangs on; empty where the topology does not know the device. `topology_xml` is a
+/// topology as hwloc writes it, or empty for this host's.
+[[nodiscard]] std::vector<int> cores_near(const std::string& pci_bus_id,
+                                          const std::string& topology_xml = "");
+
 /// The share of `cores` for local rank `local_rank` of `local_size`: contiguous, sizes differ by at
 /// most one, the first ranks have more. With fewer cores than ranks each rank gets one, in turn.
 [[nodiscard]] std::vector<int> split_cores(const std::vector<int>& cores,

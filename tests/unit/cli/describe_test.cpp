@@ -77,6 +77,47 @@ TEST(Describe, shows_proportions_of_shrunk_models_only) {
     EXPECT_TRUE(contains(line_with(text, "TP bytes per FLOP"), "changed")) << text;
 }
 
+TEST(Describe, lists_the_gpus_of_this_machine) {
+    DescribeRequest request = request_for("gpt3-125m");
+    request.gpus = {.devices = {{.ordinal = 0,
+                                 .name = "NVIDIA H200",
+                                 .uuid = "GPU-0a",
+                                 .pci_bus_id = "0000:1b:00.0",
+                                 .capability = 90,
+                                 .multiprocessors = 132,
+                                 .memory = Bytes{143'771 * (std::int64_t{1} << 20)}},
+                                {.ordinal = 1,
+                                 .name = "NVIDIA H100",
+                                 .uuid = "GPU-0b",
+                                 .pci_bus_id = "0000:c2:00.0",
+                                 .capability = 90,
+                                 .multiprocessors = 132,
+                                 .memory = Bytes{81'559 * (std::int64_t{1} << 20)}}},
+                    .libraries = {{.name = "NCCL", .version = "2.28.9"}},
+                    .problem = ""};
+    const std::string text = describe_text(request);
+    EXPECT_TRUE(contains(text,
+                         "  GPU 0: NVIDIA H200, sm_90, 132 SMs, 140.4 GiB, GPU-0a, 0000:1b:00.0\n"
+                         "  GPU 1: NVIDIA H100"))
+        << text;
+    EXPECT_TRUE(contains(text, "\n  GPU libraries: NCCL 2.28.9\n")) << text;
+    const Json devices = Json::parse(describe_json(request)).at("devices");
+    ASSERT_EQ(devices.size(), 2U);
+    EXPECT_EQ(devices.at(0).at("uuid"), "GPU-0a");
+    EXPECT_EQ(devices.at(0).at("capability"), 90);
+    EXPECT_EQ(devices.at(0).at("memory_bytes"), 143'771 * (std::int64_t{1} << 20));
+    EXPECT_EQ(devices.at(1).at("ordinal"), 1);
+}
+
+TEST(Describe, says_in_one_line_why_there_is_no_gpu) {
+    DescribeRequest request = request_for("gpt3-125m");
+    request.gpus.problem = "no CUDA device is visible";
+    const std::string text = describe_text(request);
+    EXPECT_TRUE(contains(text, "\n  GPU: none (no CUDA device is visible)\n")) << text;
+    EXPECT_FALSE(contains(text, "GPU libraries"));
+    EXPECT_EQ(Json::parse(describe_json(request)).at("devices"), Json::array());
+}
+
 TEST(Describe, has_no_traffic_on_one_rank) {
     const DescribeRequest request = request_for("gpt3-125m");
     EXPECT_TRUE(contains(describe_text(request), "Traffic: none (one rank)"));

@@ -272,10 +272,53 @@ std::vector<Case> agreement_cases() {
     };
 }
 
+std::vector<Case> gpu_cases() {
+    constexpr SanityPolicy sharing{.gpu_sharing = GpuSharing::allowed};
+    const auto own_gpus = [](RankFacts& facts) {
+        facts.gpu_uuid = fmt::format("GPU-{}", facts.rank.value());
+    };
+    const auto in_pairs = [](RankFacts& facts) {
+        facts.gpu_uuid = fmt::format("GPU-{}", facts.rank.value() / 2);
+        facts.gpu_pci_bus_id = fmt::format("0000:1{}:00.0", facts.rank.value() / 2);
+    };
+    const auto from_two_containers = [](RankFacts& facts) {
+        facts.host = fmt::format("pod{}", facts.rank.value());
+        facts.boot_id = facts.host;
+        facts.gpu_uuid = "GPU-0";
+        facts.gpu_pci_bus_id = "0000:10:00.0";
+    };
+    return {
+        {"gpu_each", with(healthy(4), own_gpus), strict, {}, {}, {}},
+        {"two_ranks_on_each_gpu",
+         with(healthy(4), in_pairs),
+         strict,
+         {"shared GPU: ranks 0-1 on h1 compute on GPU GPU-0 at 0000:10:00.0 (they would be timed "
+          "while they wait for each other) start at most as many ranks per node as it has GPUs, "
+          "let each rank see its own GPU or all of them (srun --gpus-per-task=1 or "
+          "--gpu-bind=none), or pass --share-gpu",
+          "shared GPU: ranks 2-3 on h1 compute on GPU GPU-1 at 0000:11:00.0"},
+         {},
+         {}},
+        {"two_ranks_on_a_gpu_by_request",
+         with(healthy(2), in_pairs),
+         sharing,
+         {},
+         {"not a performance result: ranks 0-1 on h1 share GPU GPU-0 at 0000:10:00.0"},
+         {}},
+        {"one_gpu_in_two_containers",
+         with(healthy(2), from_two_containers),
+         strict,
+         {"shared GPU: ranks 0-1 on pod0, pod1 compute on GPU GPU-0"},
+         {},
+         {}},
+    };
+}
+
 const auto case_name = [](const testing::TestParamInfo<Case>& each) { return each.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(Cores, LaunchSanity, testing::ValuesIn(core_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Quotas, LaunchSanity, testing::ValuesIn(quota_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Gpus, LaunchSanity, testing::ValuesIn(gpu_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Agreement, LaunchSanity, testing::ValuesIn(agreement_cases()), case_name);
 
 TEST(Findings, refuse_with_every_refusal) {
@@ -298,6 +341,10 @@ TEST(RankFacts, survive_the_way_through_text) {
     EXPECT_EQ(rank_facts_from_text(to_text(without_launcher)), without_launcher);
     const RankFacts with_quota{.host = "h", .cores = {}, .cpu_quota = 2.5};
     EXPECT_EQ(rank_facts_from_text(to_text(with_quota)), with_quota);
+    const RankFacts with_gpu = facts_of_this_process(
+        {.gpu_uuid = "GPU-0a", .gpu_pci_bus_id = "0000:1b:00.0", .cores_near_gpu = {0, 1, 2, 7}});
+    EXPECT_EQ(with_gpu.gpu_uuid, "GPU-0a");
+    EXPECT_EQ(rank_facts_from_text(to_text(with_gpu)), with_gpu);
 }
 
 TEST(RankFacts, of_this_process_are_those_of_this_host) {
