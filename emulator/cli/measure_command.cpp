@@ -231,7 +231,13 @@ ExitCode measure_command(const Flags& flags,
                         }
                     },
                 .make_device = [&] { return make_device(request, launch.resources); },
-                .on_point = [&](const Point& point) { recorder.add(point); }});
+                .on_point =
+                    [&](const Point& point) {
+                        recorder.add(point);
+                        if (line) {
+                            line->begin_part();
+                        }
+                    }});
     line.reset();
 
     const std::string code = on_first(
