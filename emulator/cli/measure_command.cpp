@@ -232,7 +232,13 @@ ExitCode measure_command(const Flags& flags,
                             line->show(text);
                         }
                     },
-                .on_point = [&](const Point& point) { recorder.add(point); }});
+                .on_point =
+                    [&](const Point& point) {
+                        recorder.add(point);
+                        if (line) {
+                            line->begin_part();
+                        }
+                    }});
     line.reset();
 
     const std::string code = on_first(

@@ -34,14 +34,18 @@ void ProgressLine::show(const std::string& text) {
         std::fflush(stderr);
     } else if (now() - last_ >= log_every) {
         keep(text);
+        last_ = now();
     }
+}
+
+void ProgressLine::begin_part() {
+    last_ = SimTime{0};
 }
 
 void ProgressLine::keep(const std::string& text) {
     fmt::print(stderr, "{}{}\n", unfinished_ ? erase_line : "", text);
     unfinished_ = false;
     std::fflush(stderr);
-    last_ = now();
 }
 
 }  // namespace traindyno

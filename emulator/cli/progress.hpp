@@ -19,6 +19,8 @@ class ProgressLine {
 
     /// Shows `text` on standard error. In a log, at most one line every few seconds.
     void show(const std::string& text);
+    /// A log gets the next text too, however soon it comes.
+    void begin_part();
     /// Shows `text` and keeps it, in a log too.
     void keep(const std::string& text);
 

@@ -148,11 +148,12 @@ Chart stacked(Chart chart,
         }
     }
     chart.csv += "\n";
-    // The legend takes two columns below the plot, which keeps its height.
+    // The legend takes two columns below the plot, which keeps its height. gnuplot thinks text
+    // wider than it is (hence width -4) and would make a single column of long labels.
     chart.script =
         script_head(chart.name, 320 + 18 * ((drawn.size() + 1) / 2)) + chart.script +
         "set style data histograms\nset style histogram rowstacked\nset xlabel \"ranks\"\n"
-        "set key below left horizontal Left reverse maxcols 2 font \",12\"\nplot ";
+        "set key below left horizontal Left reverse maxcols 2 width -4 font \",11\"\nplot ";
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         const CategoryLook look = look_of(drawn[i]);
         chart.script +=
@@ -218,13 +219,14 @@ Chart ranks_chart(const Study& study,
     }
     chart.script += fmt::format(
         "set xlabel \"rank\"\nset ylabel \"seconds per step\"\nset yrange [0:*]\nunset key\n"
-        "set xrange [-0.8:{1}]\n"
+        "set xrange [-0.8:{1}]\n{4}"
         "colour(straggler) = straggler == 1 ? 0x{2} : 0x{3}\n"
         "plot \"{0}.csv\" skip 1 using 1:2:(colour($3)) with boxes linecolor rgb variable\n",
         name,
         static_cast<double>(point.ranks) - 0.2,
         alarm_colour.substr(1),
-        measured_colour.substr(1));
+        measured_colour.substr(1),
+        point.ranks <= 16 ? "set xtics 1\n" : "");  // gnuplot's own would have fractions
     return chart;
 }
 

@@ -303,6 +303,19 @@ TEST_F(Report, ids_of_inline_pictures_are_unique) {
     EXPECT_EQ(twice, ids.end()) << *twice;
 }
 
+TEST_F(Report, a_legend_of_all_categories_leaves_room_for_the_bars) {
+    Study study = test::weak_study();
+    for (const Category category : all_categories()) {
+        study.points.back().budget[category] = 1;
+    }
+    write_report(study, folder());
+    const std::string svg = read_text_file(folder() / "charts" / "budget.svg");
+    // The title of the x axis stands right below the bars, which begin at the top.
+    const std::size_t place = svg.rfind("translate(", svg.find(">ranks<"));
+    ASSERT_NE(place, std::string::npos);
+    EXPECT_GT(std::stod(svg.substr(svg.find(',', place) + 1)), 250);
+}
+
 TEST_F(Report, without_gnuplot_there_is_a_report_that_says_so) {
     const char* const path_before = std::getenv("PATH");
     const std::string path = path_before == nullptr ? "" : path_before;
