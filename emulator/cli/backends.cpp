@@ -2,10 +2,12 @@
 #include "emulator/cli/backends.hpp"
 
 #include "emulator/base/error.hpp"
+#include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/device/timed/timed_device.hpp"
 #include "emulator/engine/engine.hpp"
+#include "emulator/gpu/module.hpp"
 
 namespace traindyno {
 
@@ -66,7 +68,15 @@ class HostBackend final : public Backend {
 
 std::unique_ptr<Backend> make_backend(const MeasureRequest& request,
                                       const RankResources& resources) {
-    return std::make_unique<HostBackend>(request, resources);
+    if (request.device != DeviceKind::cuda) {
+        return std::make_unique<HostBackend>(request, resources);
+    }
+    GpuModule* module = find_gpu_module().module;
+    TD_EXPECT(module != nullptr && resources.gpu);
+    bind_this_thread(resources.cores);  // before NCCL starts threads, which keep to the same cores
+    GpuOptions options = request.gpu;
+    options.device.ordinal = resources.gpu->ordinal;
+    return module->make_backend(options);
 }
 
 }  // namespace traindyno

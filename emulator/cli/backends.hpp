@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace traindyno {
 
 /// What a rank may use on its host.
 struct RankResources {
-    std::vector<int> cores;       ///< for compute threads
-    std::int64_t local_size = 1;  ///< ranks of this job on the host
+    std::vector<int> cores;               ///< for compute threads
+    std::int64_t local_size = 1;          ///< ranks of this job on the host
+    std::optional<GpuDescription> gpu{};  ///< that it computes on
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws

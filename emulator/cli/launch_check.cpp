@@ -2,6 +2,7 @@
 #include "emulator/cli/launch_check.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,8 @@
 #include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/number_ranges.hpp"
+#include "emulator/cli/environment.hpp"
+#include "emulator/device/cpu/binding.hpp"
 #include "emulator/gpu/device_choice.hpp"
 #include "emulator/study/launch_sanity.hpp"
 #include "emulator/trace/clock_sync.hpp"
@@ -124,7 +127,7 @@ Waiting waiting_for(const std::vector<RankFacts>& facts) {
 
 /// Compute timed at the rate of another precision is less than it seems.
 void add_substitution(const MeasureRequest& request, LaunchVerdict& verdict) {
-    if (request.machine) {
+    if (request.device == DeviceKind::timed) {
         std::string text = substitution(*request.machine, request.workload.setup.precision);
         if (!text.empty()) {
             verdict.flags.push_back(std::move(text));
@@ -145,27 +148,65 @@ void describe_clock(Communicator& world, LaunchVerdict& verdict) {
                               : "one monotonic clock shared by all ranks";
 }
 
+/// Ranks of this host that come before this one.
+std::int64_t local_rank_of(Communicator& world, const std::string& host) {
+    const std::vector<std::string> hosts = all_gather_text(world, host);
+    return std::count(hosts.begin(), hosts.begin() + world.rank().value(), host);
+}
+
+/// The GPU of this rank among those it sees.
+std::optional<GpuDescription> choose_gpu(Communicator& world,
+                                         const MeasureRequest& request,
+                                         const GpuInventory& gpus) {
+    if (request.device != DeviceKind::cuda) {
+        return std::nullopt;
+    }
+    const auto visible = static_cast<int>(gpus.devices.size());
+    const std::int64_t local = local_rank_of(world, this_host().boot_id + this_host().name);
+    return gpus.devices.at(static_cast<std::size_t>(device_for(local, visible)));
+}
+
+RankFacts facts_of(Communicator& world,
+                   const MeasureRequest& request,
+                   const std::optional<GpuDescription>& gpu,
+                   const std::string& arguments) {
+    RankIntent intent{.rank = WorldRank{world.rank().value()},
+                      .world_size = world.size(),
+                      .threads = request.threads.value_or(1),
+                      .mpi = MpiSession::version(),
+                      .config_hash = config_hash(request, arguments)};
+    if (gpu) {
+        const std::vector<int> near = cores_near(gpu->pci_bus_id);
+        intent.gpu_uuid = gpu->uuid;
+        intent.gpu_pci_bus_id = gpu->pci_bus_id;
+        intent.cores_near_gpu.assign(near.begin(), near.end());
+    }
+    return facts_of_this_process(intent);
+}
+
+SanityPolicy policy_of(const MeasureRequest& request) {
+    return {.compute = request.device == DeviceKind::timed ? Compute::timed : Compute::real,
+            .oversubscription =
+                request.allow_oversubscribe ? Oversubscription::allowed : Oversubscription::refused,
+            .gpu_sharing = request.gpu.groups.front().nccl.sharing};
+}
+
 }  // namespace
 
 LaunchVerdict inspect_launch(Communicator& world,
                              const MeasureRequest& request,
+                             const GpuInventory& gpus,
                              const std::string& arguments) {
-    const RankFacts mine = facts_of_this_process({.rank = WorldRank{world.rank().value()},
-                                                  .world_size = world.size(),
-                                                  .threads = request.threads.value_or(1),
-                                                  .mpi = MpiSession::version(),
-                                                  .config_hash = config_hash(request, arguments)});
+    const std::optional<GpuDescription> gpu = choose_gpu(world, request, gpus);
+    const RankFacts mine = facts_of(world, request, gpu, arguments);
     const std::vector<RankFacts> facts = gather_facts(world, mine);
-    const Findings findings =
-        judge(placed(facts),
-              {.compute = request.device == DeviceKind::timed ? Compute::timed : Compute::real,
-               .oversubscription = request.allow_oversubscribe ? Oversubscription::allowed
-                                                               : Oversubscription::refused});
+    const Findings findings = judge(placed(facts), policy_of(request));
     findings.throw_if_refused();
     const auto neighbours = neighbours_of(mine, facts);
     LaunchVerdict verdict;
     verdict.resources = {.cores = cores_for(mine, neighbours),
-                         .local_size = static_cast<std::int64_t>(neighbours.size())};
+                         .local_size = static_cast<std::int64_t>(neighbours.size()),
+                         .gpu = gpu};
     verdict.waiting = waiting_for(facts);
     for (const RankFacts& rank : facts) {
         verdict.hosts.push_back(rank.host);

@@ -25,8 +25,10 @@ struct LaunchVerdict {
 };
 
 /// Collective over `world`. Throws LaunchError on all ranks when results would be meaningless.
+/// `gpus` are those that this process sees.
 [[nodiscard]] LaunchVerdict inspect_launch(Communicator& world,
                                            const MeasureRequest& request,
+                                           const GpuInventory& gpus,
                                            const std::string& arguments);
 
 }  // namespace traindyno

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "emulator/cli/request.hpp"
 #include "emulator/cli/version.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
+#include "emulator/gpu/nvml.hpp"
+#include "emulator/gpu/telemetry.hpp"
 #include "emulator/program/flops.hpp"
 #include "emulator/report/report.hpp"
 #include "emulator/study/analysis.hpp"
@@ -26,9 +29,23 @@ namespace traindyno {
 
 namespace {
 
+/// The GPU of this rank for the study's list.
+std::optional<GpuInfo> own_gpu(const LaunchVerdict& launch, const std::string& host) {
+    if (!launch.resources.gpu) {
+        return std::nullopt;
+    }
+    const GpuDescription& gpu = *launch.resources.gpu;
+    return GpuInfo{.host = host,
+                   .name = gpu.name,
+                   .uuid = gpu.uuid,
+                   .memory_bytes = gpu.memory.value(),
+                   .capability = gpu.capability};
+}
+
 /// Everything a study says before its first point. Collective over `world`.
 Study header(const MeasureRequest& request,
              const LaunchVerdict& launch,
+             const GpuInventory& gpus,
              Communicator& world,
              const std::string& command_line) {
     Study study;
@@ -43,6 +60,12 @@ Study header(const MeasureRequest& request,
         .clock = launch.clock,
         .clock_error_seconds = launch.clock_error_seconds,
         .env = steering_variables()};
+    study.environment.devices = gather_gpus(world, own_gpu(launch, this_host().name));
+    if (request.device == DeviceKind::cuda) {
+        for (const LibraryVersion& library : gpus.libraries) {
+            study.environment.gpu_libraries[library.name] = library.version;
+        }
+    }
     study.model = request.workload.model;
     study.parameters = static_cast<double>(parameters(study.model));
     study.flops_per_token = model_flops_per_token(study.model, CausalAttention::full).value();
@@ -50,7 +73,7 @@ Study header(const MeasureRequest& request,
     study.setup.global_batch = request.points.back().global_batch;
     study.scaling = request.scaling;
     study.device = to_string(request.device);
-    study.machine = request.machine ? request.machine->name : "";
+    study.machine = request.device == DeviceKind::timed ? request.machine->name : "";
     study.flags_raised = launch.flags;
     if (request.measure.tracing == Tracing::off) {
         study.flags_raised.emplace_back("tracing off: there is no budget");
@@ -130,8 +153,10 @@ class StudyRecorder {
         }
     }
 
-    /// Derives what points imply together, writes study and report, prints the answer.
-    const Study& finish() {
+    /// Derives what points imply together, writes study and report, prints the answer. `network`:
+    /// what NCCL has said about it.
+    const Study& finish(std::vector<std::string> network) {
+        study_.environment.nccl = std::move(network);
         complete(study_);
         if (!request_.out.empty()) {
             write_study(request_.out, study_);
@@ -194,6 +219,35 @@ std::string on_first(Communicator& world, Action&& action) {
     return answer.substr(1);
 }
 
+/// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
+GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
+    if (!may_use_gpu(flags)) {
+        return {};
+    }
+    if (!has_nvidia_driver()) {
+        return {.devices = {}, .libraries = {}, .problem = "NVIDIA's driver is not installed"};
+    }
+    if (GpuModule* module = find_gpu_module().module; module != nullptr) {
+        module->set_up(flags.given("share-gpu") ? GpuSharing::allowed : GpuSharing::refused, rank);
+    }
+    return gpu_inventory();
+}
+
+/// Clocks, power and energy of this rank's GPU; null without one, or without NVML.
+std::unique_ptr<TelemetrySource> telemetry_of(const LaunchVerdict& launch) {
+    if (!launch.resources.gpu) {
+        return nullptr;
+    }
+    const std::string& uuid = launch.resources.gpu->uuid;
+    NvmlGpuSearch search = Nvml().gpu(uuid);
+    return search.gpu ? nvml_telemetry(*std::move(search.gpu), uuid) : nullptr;
+}
+
+std::vector<std::string> network(const MeasureRequest& request) {
+    return request.device == DeviceKind::cuda ? find_gpu_module().module->network()
+                                              : std::vector<std::string>{};
+}
+
 }  // namespace
 
 ExitCode measure_command(const Flags& flags,
@@ -201,9 +255,10 @@ ExitCode measure_command(const Flags& flags,
                          MpiSession& session,
                          const std::string& command_line) {
     const auto world = session.world();
-    const MeasureRequest request = measure_request(flags, session.size(), problems);
-    const LaunchVerdict launch = inspect_launch(*world, request, command_line);
-    StudyRecorder recorder(request, header(request, launch, *world, command_line));
+    const GpuInventory gpus = look_for_gpus(flags, session.rank());
+    const MeasureRequest request = measure_request(flags, session.size(), gpus, problems);
+    const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
+    StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
     const std::string done = on_first(*world, [&] { return recorder.begin(); });
     std::vector<bool> skip(done.size());
     std::transform(done.begin(), done.end(), skip.begin(), [](char c) { return c == '1'; });
@@ -220,6 +275,7 @@ ExitCode measure_command(const Flags& flags,
         }
     }
     const auto backend = make_backend(request, launch.resources);
+    const auto telemetry = telemetry_of(launch);
     run_points(*world,
                *backend,
                {.points = plans(request, skip),
@@ -232,6 +288,7 @@ ExitCode measure_command(const Flags& flags,
                             line->show(text);
                         }
                     },
+                .gpu = telemetry.get(),
                 .on_point =
                     [&](const Point& point) {
                         recorder.add(point);
@@ -241,8 +298,9 @@ ExitCode measure_command(const Flags& flags,
                     }});
     line.reset();
 
-    const std::string code = on_first(
-        *world, [&] { return std::to_string(static_cast<int>(gate(request, recorder.finish()))); });
+    const std::string code = on_first(*world, [&] {
+        return std::to_string(static_cast<int>(gate(request, recorder.finish(network(request)))));
+    });
     return static_cast<ExitCode>(std::stoi(code));
 }
 

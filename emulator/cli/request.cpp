@@ -9,19 +9,20 @@
 #include <fmt/format.h>
 
 #include "emulator/cli/flag_reader.hpp"
+#include "emulator/cli/gpu_request.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
 
 namespace {
 
-enum class DeviceChoice : std::uint8_t { automatic, cpu, timed };
+enum class DeviceChoice : std::uint8_t { automatic, cpu, cuda, timed };
 
 }  // namespace
 
 template <>
 struct EnumNames<DeviceChoice> {
-    static constexpr auto names = enum_table<DeviceChoice>("auto", "cpu", "timed");
+    static constexpr auto names = enum_table<DeviceChoice>("auto", "cpu", "cuda", "timed");
 };
 
 namespace {
@@ -228,23 +229,53 @@ void check_points(const MeasureRequest& request, Problems& problems) {
     }
 }
 
-void read_machine(const FlagReader& read, MeasureRequest& request, Problems& problems) {
-    const auto choice = read.choice<DeviceChoice>("device").value_or(DeviceChoice::automatic);
-    request.device = choice == DeviceChoice::timed ? DeviceKind::timed : DeviceKind::cpu;
+DeviceKind device_of(const FlagReader& read, const GpuInventory& gpus) {
+    switch (read.choice<DeviceChoice>("device").value_or(DeviceChoice::automatic)) {
+        case DeviceChoice::automatic:
+            return gpus.devices.empty() ? DeviceKind::cpu : DeviceKind::cuda;
+        case DeviceChoice::cpu:
+            return DeviceKind::cpu;
+        case DeviceChoice::cuda:
+            return DeviceKind::cuda;
+        case DeviceChoice::timed:
+            return DeviceKind::timed;
+    }
+    return DeviceKind::cpu;
+}
+
+void read_machine(const FlagReader& read,
+                  const GpuInventory& gpus,
+                  MeasureRequest& request,
+                  Problems& problems) {
     if (const auto name = read.text("machine")) {
         problems.collect([&] { request.machine = load_machine(*name); });
     }
-    if (request.device == DeviceKind::timed && !read.given("machine")) {
-        problems.add(
-            fmt::format("--machine: missing (--device timed takes its compute times from a machine "
-                        "profile) choose {}",
-                        fmt::join(machine_names(), ", ")));
-    }
-    if (request.device == DeviceKind::cpu && read.given("machine")) {
-        problems.add(
-            fmt::format("{}: does not go with --device cpu (its compute is real, not timed by a "
-                        "profile) drop it, or use --device timed",
-                        read.origin("machine")));
+    switch (request.device) {
+        case DeviceKind::cpu:
+            if (read.given("machine")) {
+                problems.add(fmt::format(
+                    "{}: does not go with --device cpu (its compute is real, not timed by a "
+                    "profile) drop it, or use --device timed",
+                    read.origin("machine")));
+            }
+            break;
+        case DeviceKind::cuda:
+            if (gpus.devices.empty()) {
+                problems.add(fmt::format(
+                    "{}: there is no GPU to use here ({}) use --device cpu, or --device timed with "
+                    "--machine",
+                    read.origin("device"),
+                    gpus.problem));
+            }
+            break;
+        case DeviceKind::timed:
+            if (!read.given("machine")) {
+                problems.add(fmt::format(
+                    "--machine: missing (--device timed takes its compute times from a machine "
+                    "profile) choose {}",
+                    fmt::join(machine_names(), ", ")));
+            }
+            break;
     }
     request.threads = read.count("threads");
 }
@@ -266,20 +297,30 @@ void read_measuring(const FlagReader& read, MeasureRequest& request) {
     request.min_efficiency = read.number("min-efficiency", {.low = 0, .high = 10});
 }
 
-Precision default_precision(const FlagReader& read) {
-    const auto device = read.text("device");
-    return device && *device == "timed" ? Precision::bf16 : Precision::fp32;
+/// What the device is at home in.
+Precision default_precision(DeviceKind device) {
+    return device == DeviceKind::cpu ? Precision::fp32 : Precision::bf16;
 }
 
 }  // namespace
 
-MeasureRequest measure_request(const Flags& flags, std::int64_t ranks, Problems& problems) {
+bool may_use_gpu(const Flags& flags) {
+    const FlagValue* device = flags.find("device");
+    return device == nullptr || device->text == "auto" || device->text == "cuda";
+}
+
+MeasureRequest measure_request(const Flags& flags,
+                               std::int64_t ranks,
+                               const GpuInventory& gpus,
+                               Problems& problems) {
     const FlagReader read(flags.values, problems);
     MeasureRequest request;
-    request.workload = read_workload(read, default_precision(read), problems);
+    request.device = device_of(read, gpus);
+    request.workload = read_workload(read, default_precision(request.device), problems);
     request.scaling = read.choice<Scaling>("scaling").value_or(Scaling::weak);
-    read_machine(read, request, problems);
+    read_machine(read, gpus, request, problems);
     read_measuring(read, request);
+    read_gpu(read, gpus, request, problems);
     request.allow_oversubscribe = read.given("allow-oversubscribe");
     request.resume = read.given("resume");
     request.json = read.given("json");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emulator/cli/flags.hpp"
+#include "emulator/gpu/module.hpp"
 #include "emulator/layout/layout.hpp"
 #include "emulator/machine/profile.hpp"
 #include "emulator/model/catalog.hpp"
@@ -18,11 +19,11 @@
 
 namespace traindyno {
 
-enum class DeviceKind : std::uint8_t { cpu, timed };
+enum class DeviceKind : std::uint8_t { cpu, cuda, timed };
 
 template <>
 struct EnumNames<DeviceKind> {
-    static constexpr auto names = enum_table<DeviceKind>("cpu", "timed");
+    static constexpr auto names = enum_table<DeviceKind>("cpu", "cuda", "timed");
 };
 
 /// The workload: what is trained and how, for one size of the job.
@@ -48,7 +49,9 @@ struct MeasureRequest {
     Scaling scaling = Scaling::weak;
     std::vector<PlannedPoint> points;  ///< ascending in ranks
     DeviceKind device = DeviceKind::cpu;
-    std::optional<MachineProfile> machine;
+    GpuOptions gpu;  ///< cuda only; the device's ordinal is chosen at the launch
+    std::optional<MachineProfile>
+        machine;  ///< timed: what is stood in for; cuda: whose peak counts
     std::optional<std::int64_t> threads;
     bool allow_oversubscribe = false;
     std::string out;
@@ -70,10 +73,14 @@ struct ReportArguments {
     std::string out;
 };
 
-/// Each throws ConfigError with every problem found in `flags`; `ranks` is the size of the job.
+/// Each throws ConfigError with every problem found in `flags`; `ranks` is the size of the job,
+/// `gpus` what this host has.
 [[nodiscard]] MeasureRequest measure_request(const Flags& flags,
                                              std::int64_t ranks,
+                                             const GpuInventory& gpus,
                                              Problems& problems);
+/// Whether `flags` may mean a GPU: only then is it worth looking for one.
+[[nodiscard]] bool may_use_gpu(const Flags& flags);
 [[nodiscard]] DescribeArguments describe_arguments(const Flags& flags, Problems& problems);
 [[nodiscard]] ReportArguments report_arguments(const Flags& flags, Problems& problems);
 

@@ -45,6 +45,14 @@ GpuModuleSearch find_gpu_module() {
     return found;
 }
 
+bool has_nvidia_driver() {
+    void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    if (driver != nullptr) {
+        dlclose(driver);
+    }
+    return driver != nullptr;
+}
+
 GpuInventory gpu_inventory() {
     const GpuModuleSearch search = find_gpu_module();
     if (search.module == nullptr) {

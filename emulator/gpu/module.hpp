@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "emulator/base/ids.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/engine/backend.hpp"
 #include "emulator/gpu/gpu_options.hpp"
@@ -46,11 +47,18 @@ class GpuModule {
   public:
     virtual ~GpuModule() = default;
 
+    /// Sets what CUDA and NCCL read once from the environment, unless the user has. Before anything
+    /// else of the module, once, while no other thread runs.
+    virtual void set_up(GpuSharing sharing, WorldRank rank) = 0;
+
     /// Never throws for a missing driver or device: that is an answer.
     [[nodiscard]] virtual GpuInventory inventory() = 0;
 
     /// Makes options.device.ordinal the current device of this thread.
     [[nodiscard]] virtual std::unique_ptr<Backend> make_backend(const GpuOptions& options) = 0;
+
+    /// What NCCL's log says about the network it chose. Grows as communicators are made.
+    [[nodiscard]] virtual std::vector<std::string> network() = 0;
 };
 
 /// The module, or why there is none. It is loaded once and stays until the process ends.
@@ -61,6 +69,9 @@ struct GpuModuleSearch {
 
 /// Looks for libtraindyno_cuda.so beside the executable, then where the loader looks.
 [[nodiscard]] GpuModuleSearch find_gpu_module();
+
+/// Whether this host has NVIDIA's driver: cheap to ask, and without it the module is of no use.
+[[nodiscard]] bool has_nvidia_driver();
 
 /// What find_gpu_module() and the module's inventory say together.
 [[nodiscard]] GpuInventory gpu_inventory();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,29 @@
 namespace traindyno {
 
 namespace {
+
+bool is_upper_case(char c) {
+    return c >= 'A' && c <= 'Z';
+}
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/// "H200" of "NVIDIA H200 SXM 141GB": the first word of letters, then digits.
+std::string model_of(std::string_view device) {
+    std::istringstream words{std::string(device)};
+    for (std::string word; words >> word;) {
+        const auto letters = static_cast<std::size_t>(
+            std::find_if_not(word.begin(), word.end(), is_upper_case) - word.begin());
+        const bool digits =
+            std::all_of(word.begin() + static_cast<std::ptrdiff_t>(letters), word.end(), is_digit);
+        if (letters > 0 && letters < word.size() && digits) {
+            return word;
+        }
+    }
+    return "";
+}
 
 /// A share of a peak: above 0, at most 1.
 double read_share(ConfigTable& table, std::string_view key) {
@@ -152,6 +176,17 @@ MachineProfile load_machine(std::string_view name_or_path) {
 
 std::vector<std::string> machine_names() {
     return config_names("machines");
+}
+
+std::optional<MachineProfile> machine_with_device(std::string_view device) {
+    const std::string model = model_of(device);
+    for (const std::string& name : machine_names()) {
+        MachineProfile machine = load_machine(name);
+        if (!model.empty() && model_of(machine.device) == model) {
+            return machine;
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace traindyno

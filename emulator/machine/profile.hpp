@@ -2,6 +2,7 @@
 // What a machine can do: peaks, memory, links. Read from TOML files in configs/machines/.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,10 @@ struct MachineProfile {
 /// Loads a profile by name from configs/machines/, or from a path ending in .toml. Throws
 /// ConfigError.
 [[nodiscard]] MachineProfile load_machine(std::string_view name_or_path);
+
+/// The shipped profile whose device is of the same model as `device`, such as "NVIDIA H200": the
+/// first in order of names; nothing when there is none.
+[[nodiscard]] std::optional<MachineProfile> machine_with_device(std::string_view device);
 
 /// Names in configs/machines/, sorted.
 [[nodiscard]] std::vector<std::string> machine_names();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "collectives/communicator.hpp"
+#include "collectives/nccl/nccl_options.hpp"
 #include "emulator/base/ids.hpp"
 
 namespace traindyno {
@@ -65,8 +66,6 @@ struct RankIntent {
 /// Whether computation needs cores: `real` does, `timed` sleeps most of the time.
 enum class Compute : std::uint8_t { real, timed };
 enum class Oversubscription : std::uint8_t { refused, allowed };
-/// Several ranks on one GPU.
-enum class GpuSharing : std::uint8_t { refused, allowed };
 
 struct SanityPolicy {
     Compute compute = Compute::real;

@@ -71,7 +71,7 @@ void CudaExecutor::make_attentions(const StepProgram& program) {
         if (attentions_.contains(shape)) {
             return;
         }
-        cuda::AttentionFactory::Made made = attention_factory_.make(shape, storage_);
+        cuda::AttentionFactory::Made made = attention_factory_.make(shape, options_.precision);
         notes_.push_back(
             made.reason.empty()
                 ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())

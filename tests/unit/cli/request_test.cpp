@@ -23,7 +23,7 @@ Flags flags_of(const std::map<std::string, std::string>& values) {
 
 Precision precision_of(const std::map<std::string, std::string>& values) {
     Problems problems;
-    return measure_request(flags_of(values), 1, problems).workload.setup.precision;
+    return measure_request(flags_of(values), 1, {}, problems).workload.setup.precision;
 }
 
 TEST(MeasureRequest, takes_every_precision_by_its_name) {
