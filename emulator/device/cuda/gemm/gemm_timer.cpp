@@ -53,6 +53,7 @@ GemmTimer::GemmTimer(const LtSession& session, GemmDescriptors& descriptors)
         std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}, [](auto sum, auto b) {
             return sum + room(b);
         });
+    TD_EXPECT(set_bytes > 0);
     const std::int64_t sets = std::clamp(
         (cache_multiple * cache_bytes() + set_bytes - 1) / set_bytes, std::int64_t{1}, most_sets);
     memory_ = DeviceBytes(Bytes{set_bytes * sets});
