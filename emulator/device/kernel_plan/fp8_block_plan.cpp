@@ -135,7 +135,7 @@ class Fp8BlockPlanner {
             step.transposed = scratch_.take(op, *user, source.elements);
         }
         const Fp8Operand operand{.tensor = step.tensor, .buffer = *step.plain};
-        plan_.casts.push_back(std::move(step));
+        plan_.casts.push_back(step);
         return operand;
     }
 
@@ -156,14 +156,14 @@ class Fp8BlockPlanner {
         Fp8CastStep step = cast_of(op, known, source, role);
         step.transposed = scratch_.take(op, op, source.elements);
         const Fp8Operand operand{.tensor = which, .buffer = *step.transposed};
-        plan_.casts.push_back(std::move(step));
+        plan_.casts.push_back(step);
         return operand;
     }
 
-    Fp8CastStep cast_of(std::uint32_t op,
-                        const Known& known,
-                        const Slice& source,
-                        Fp8Role role) const {
+    [[nodiscard]] Fp8CastStep cast_of(std::uint32_t op,
+                                      const Known& known,
+                                      const Slice& source,
+                                      Fp8Role role) const {
         const bool again = role == Fp8Role::activation && block_.ops[op].phase != Phase::forward;
         return {.before = op,
                 .tensor = tensor(known, role),

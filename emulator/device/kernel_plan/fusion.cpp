@@ -81,7 +81,9 @@ class BlockPlanner {
     }
 
     /// The operations that `fold` would take over, found by their operands alone.
-    std::optional<KernelStep> match(std::uint32_t op, const MatMul& product, Fold fold) const {
+    [[nodiscard]] std::optional<KernelStep> match(std::uint32_t op,
+                                                  const MatMul& product,
+                                                  Fold fold) const {
         if (product.accumulate == Accumulate::yes && fold != Fold::bias_gradient) {
             return std::nullopt;
         }
@@ -102,7 +104,8 @@ class BlockPlanner {
         return std::nullopt;
     }
 
-    std::optional<KernelStep> with_bias(std::uint32_t op, const MatMul& product) const {
+    [[nodiscard]] std::optional<KernelStep> with_bias(std::uint32_t op,
+                                                      const MatMul& product) const {
         const auto added = find(op, ElementwiseKind::bias_add, [&](const Elementwise& e) {
             return e.reads.size() == 2 && e.reads[0] == product.c && e.writes[0] == product.c &&
                    e.reads[1].elements == product.n && has_shape(e, product.m, product.n);
@@ -117,7 +120,8 @@ class BlockPlanner {
                           .auxiliary = {}};
     }
 
-    std::optional<KernelStep> with_gelu(std::uint32_t op, const MatMul& product) const {
+    [[nodiscard]] std::optional<KernelStep> with_gelu(std::uint32_t op,
+                                                      const MatMul& product) const {
         std::optional<KernelStep> step = with_bias(op, product);
         if (!step) {
             return std::nullopt;
@@ -136,7 +140,8 @@ class BlockPlanner {
         return step;
     }
 
-    std::optional<KernelStep> with_gelu_backward(std::uint32_t op, const MatMul& product) const {
+    [[nodiscard]] std::optional<KernelStep> with_gelu_backward(std::uint32_t op,
+                                                               const MatMul& product) const {
         const auto gelu = find(op, ElementwiseKind::gelu_backward, [&](const Elementwise& e) {
             return e.reads[1] == product.c && has_shape(e, product.m, product.n);
         });
@@ -150,8 +155,8 @@ class BlockPlanner {
                           .auxiliary = elementwise(*gelu).reads[0]};
     }
 
-    std::optional<KernelStep> with_gelu_backward_and_bias(std::uint32_t op,
-                                                          const MatMul& product) const {
+    [[nodiscard]] std::optional<KernelStep> with_gelu_backward_and_bias(
+        std::uint32_t op, const MatMul& product) const {
         std::optional<KernelStep> step = with_gelu_backward(op, product);
         if (!step) {
             return std::nullopt;
@@ -169,7 +174,8 @@ class BlockPlanner {
         return step;
     }
 
-    std::optional<KernelStep> with_bias_gradient(std::uint32_t op, const MatMul& product) const {
+    [[nodiscard]] std::optional<KernelStep> with_bias_gradient(std::uint32_t op,
+                                                               const MatMul& product) const {
         const auto summed = find(op, ElementwiseKind::bias_gradient, [&](const Elementwise& e) {
             return product.transpose_a == Transpose::yes && e.reads[0] == product.a &&
                    has_shape(e, product.k, product.m);
@@ -186,9 +192,9 @@ class BlockPlanner {
 
     /// The first operation after `op` of that kind that no step runs yet and `accepts` takes.
     template <class Accepts>
-    std::optional<std::uint32_t> find(std::uint32_t op,
-                                      ElementwiseKind kind,
-                                      Accepts accepts) const {
+    [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t op,
+                                                    ElementwiseKind kind,
+                                                    Accepts accepts) const {
         for (std::uint32_t later = op + 1; later < block_.ops.size(); ++later) {
             const auto* e = compute_as<Elementwise>(block_.ops[later]);
             if (e != nullptr && e->kind == kind && !plan_.step_of[later] && accepts(*e)) {
@@ -202,7 +208,7 @@ class BlockPlanner {
         return *compute_as<Elementwise>(block_.ops[op]);
     }
 
-    bool is_legal(const KernelStep& step, const MatMul& product) const {
+    [[nodiscard]] bool is_legal(const KernelStep& step, const MatMul& product) const {
         const bool stores_product =
             step.fold != Fold::gelu_backward && step.fold != Fold::gelu_backward_bias_gradient;
         return is_disjoint(step, product) &&
@@ -227,7 +233,7 @@ class BlockPlanner {
     }
 
     /// Whether `op` may run when the first operation of `step` does.
-    bool can_run_early(std::uint32_t op, const KernelStep& step) const {
+    [[nodiscard]] bool can_run_early(std::uint32_t op, const KernelStep& step) const {
         const std::uint32_t first = step.ops.front();
         const BlockOp& moved = block_.ops[op];
         if (moved.phase != block_.ops[first].phase || moved.lane != block_.ops[first].lane) {
@@ -252,14 +258,14 @@ class BlockPlanner {
     }
 
     /// Whether the compute lane knows that `earlier` is complete when it reaches `op`.
-    bool is_awaited(std::uint32_t earlier, std::uint32_t op) const {
+    [[nodiscard]] bool is_awaited(std::uint32_t earlier, std::uint32_t op) const {
         const auto& own = block_.ops[op].after;
         return std::find(own.begin(), own.end(), earlier) != own.end() ||
                std::find(awaited_.begin(), awaited_.end(), earlier) != awaited_.end();
     }
 
     /// Whether nothing but `step` reads what its product leaves in `slice`.
-    bool is_unread(const Slice& slice, const KernelStep& step) const {
+    [[nodiscard]] bool is_unread(const Slice& slice, const KernelStep& step) const {
         if (slice.space != Space::workspace) {
             return false;
         }

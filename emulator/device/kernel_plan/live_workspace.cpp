@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/device/kernel_plan/live_workspace.hpp"
 
+#include <cstddef>
 #include <optional>
 #include <utility>
 
@@ -12,8 +13,8 @@ namespace {
 
 /// What is live before a block when `live` is live after it.
 IntervalSet live_before(const Block& block, IntervalSet live) {
-    for (auto op = block.ops.rbegin(); op != block.ops.rend(); ++op) {
-        const std::vector<SliceUse> uses = slices_of(op->op);
+    for (std::size_t op = block.ops.size(); op-- > 0;) {
+        const std::vector<SliceUse> uses = slices_of(block.ops[op].op);
         for (const Access access : {Access::write, Access::read}) {
             for (const SliceUse& use : uses) {
                 if (use.access != access || use.slice.space != Space::workspace) {
@@ -42,8 +43,8 @@ std::vector<IntervalSet> live_workspace(const StepProgram& program) {
     std::vector<IntervalSet> live_after(program.blocks.size());
     std::vector<std::optional<Seen>> last_seen(program.blocks.size());
     IntervalSet live;
-    for (auto task = program.tasks.rbegin(); task != program.tasks.rend(); ++task) {
-        const std::size_t block = task->block.index();
+    for (std::size_t task = program.tasks.size(); task-- > 0;) {
+        const std::size_t block = program.tasks[task].block.index();
         auto& seen = last_seen[block];
         if (!seen || seen->after != live) {
             live_after[block].add(live);

@@ -28,7 +28,7 @@ TrainingSetup setup_for(const Layout& layout, Recompute recompute, std::int64_t 
     return setup;
 }
 
-std::vector<Case> cases() {
+std::vector<Case> fp8_cases() {
     std::vector<Case> list;
     for (const Layout& layout :
          {Layout{}, Layout{.tp = 2}, Layout{.pp = 2}, Layout{.tp = 2, .pp = 3}}) {
@@ -140,7 +140,7 @@ void expect_operands_are_current(const StepProgram& program) {
 }
 
 TEST(Fp8Plan, gives_every_product_current_copies_of_its_operands) {
-    for (const Case& c : cases()) {
+    for (const Case& c : fp8_cases()) {
         SCOPED_TRACE(c.text());
         for (const StepProgram& program : build_all(c.model, c.layout, c.setup)) {
             expect_operands_are_current(program);
@@ -149,7 +149,7 @@ TEST(Fp8Plan, gives_every_product_current_copies_of_its_operands) {
 }
 
 TEST(Fp8Plan, covers_the_linear_layers_and_nothing_else) {
-    for (const Case& c : cases()) {
+    for (const Case& c : fp8_cases()) {
         SCOPED_TRACE(c.text());
         const StepProgram program = build_step(c.model, c.layout, c.setup, WorldRank{0});
         const Fp8Plan plan = fp8_plan(program);
@@ -172,7 +172,7 @@ TEST(Fp8Plan, covers_the_linear_layers_and_nothing_else) {
 }
 
 TEST(Fp8Plan, multiplies_e4m3_with_e4m3_forward_and_with_e5m2_backward) {
-    for (const Case& c : cases()) {
+    for (const Case& c : fp8_cases()) {
         const StepProgram program = build_step(c.model, c.layout, c.setup, WorldRank{0});
         const Fp8Plan plan = fp8_plan(program);
         for (std::size_t block = 0; block < program.blocks.size(); ++block) {
@@ -223,7 +223,7 @@ CastVolume closed_form(const LayerElements& e, Recompute recompute, std::int64_t
 }
 
 TEST(Fp8Plan, casts_as_often_as_the_closed_form_says) {
-    for (const Case& c : cases()) {
+    for (const Case& c : fp8_cases()) {
         const StepProgram program = build_step(c.model, c.layout, c.setup, WorldRank{0});
         const LocalShape shape = local_shape(c.model, c.layout, c.setup);
         const CastVolume layer =

@@ -8,11 +8,11 @@
 namespace traindyno {
 namespace {
 
-Slice scratch(std::int64_t offset, std::int64_t elements) {
+Slice piece(std::int64_t offset, std::int64_t elements) {
     return {.space = Space::workspace, .offset = offset, .elements = elements};
 }
 
-Block copies(const Slice& from, const Slice& to) {
+Block copying(const Slice& from, const Slice& to) {
     return {.name = "copy",
             .ops = {{.op = ComputeOp{Elementwise{.kind = ElementwiseKind::residual_add,
                                                  .rows = 1,
@@ -42,9 +42,9 @@ IntervalSet interval(std::int64_t begin, std::int64_t end) {
 }
 
 TEST(LiveWorkspace, ends_at_the_last_read_and_at_the_next_write) {
-    const StepProgram program = runs({copies(scratch(0, 10), scratch(10, 10)),
-                                      copies(scratch(15, 10), scratch(40, 10)),
-                                      copies(scratch(60, 5), scratch(0, 8))},
+    const StepProgram program = runs({copying(piece(0, 10), piece(10, 10)),
+                                      copying(piece(15, 10), piece(40, 10)),
+                                      copying(piece(60, 5), piece(0, 8))},
                                      {0, 2, 1});
     const auto live = live_workspace(program);
     IntervalSet first = interval(15, 25);
@@ -55,9 +55,8 @@ TEST(LiveWorkspace, ends_at_the_last_read_and_at_the_next_write) {
 }
 
 TEST(LiveWorkspace, is_the_union_over_all_runs_of_a_block) {
-    const StepProgram program =
-        runs({copies(scratch(0, 4), scratch(10, 4)), copies(scratch(10, 4), scratch(20, 4))},
-             {0, 0, 1, 0});
+    const StepProgram program = runs(
+        {copying(piece(0, 4), piece(10, 4)), copying(piece(10, 4), piece(20, 4))}, {0, 0, 1, 0});
     const auto live = live_workspace(program);
     IntervalSet after_copy = interval(0, 4);
     after_copy.add(10, 14);
