@@ -17,8 +17,8 @@
 namespace traindyno {
 
 struct NcclComm::State {
-    State(const NcclOptions& options, std::string called)
-        : name(std::move(called)), timeout(options.timeout), settling(options.settling) {}
+    explicit State(const NcclOptions& options)
+        : name(options.name), timeout(options.timeout), settling(options.settling) {}
 
     ncclComm_t handle = nullptr;  ///< null: never set up, or aborted. NCCL writes it from a thread
     std::string name;             ///< NCCL keeps a pointer to it
@@ -164,11 +164,9 @@ void NcclComm::Deleter::operator()(State* state) const noexcept {
     state->abort();
 }
 
-NcclComm NcclComm::across(Communicator& control,
-                          const NcclOptions& options,
-                          const std::string& name) {
+NcclComm NcclComm::across(Communicator& control, const NcclOptions& options) {
     const ncclUniqueId id = shared_id(control, options.timeout);
-    NcclComm comm{id, control.rank(), control.size(), options, name};
+    NcclComm comm{id, control.rank(), control.size(), options};
     comm.settle();
     return comm;
 }
@@ -176,9 +174,8 @@ NcclComm NcclComm::across(Communicator& control,
 NcclComm::NcclComm(const ncclUniqueId& id,
                    GroupRank rank,
                    std::int64_t size,
-                   const NcclOptions& options,
-                   const std::string& name)
-    : state_(new State{options, name}) {
+                   const NcclOptions& options)
+    : state_(new State{options}) {
     state_->rank = rank;
     state_->size = size;
     ncclConfig_t wanted = config(options, state_->name.c_str());
@@ -187,14 +184,11 @@ NcclComm::NcclComm(const ncclUniqueId& id,
         ncclCommInitRankConfig(&state_->handle, static_cast<int>(size), id, rank.value(), &wanted));
 }
 
-NcclComm NcclComm::split(std::int32_t color,
-                         std::int32_t key,
-                         const NcclOptions& options,
-                         const std::string& name) {
+NcclComm NcclComm::split(std::int32_t color, std::int32_t key, const NcclOptions& options) {
     TD_EXPECT(color >= 0);
     settle();
     NcclComm part;
-    part.state_.reset(new State{options, name});
+    part.state_.reset(new State{options});
     State& made = *part.state_;
     ncclConfig_t wanted = config(options, made.name.c_str());
     issued("ncclCommSplit", 0, ncclCommSplit(state_->handle, color, key, &made.handle, &wanted));

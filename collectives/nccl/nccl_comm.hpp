@@ -2,7 +2,6 @@
 // One NCCL communicator: operations on device memory, enqueued on the caller's streams.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,54 +15,50 @@
 
 namespace traindyno {
 
-/// For the device that is current. Its operations run one after the other in the order of the
-/// calls, on whatever streams: traffic that must overlap needs communicators of its own. They may
-/// be captured into a graph, on all members alike, after one use outside; the graph must be
-/// destroyed first. Aborted instead of destroyed after an error and while an exception is in
-/// flight: a kernel whose peer is gone spins for ever.
+/// For the device that is current. Its operations run one after the other, on whatever streams:
+/// traffic that must overlap needs communicators of its own. They may be captured into a graph, on
+/// all members alike, after one use outside; destroy the graph first. Aborted instead of destroyed
+/// after an error and while an exception is in flight: kernels without a peer spin for ever.
+/// Messages match in order; each blocks its stream until the peer has come, unless grouped.
 class NcclComm {
   public:
     /// All members of `control`, which carries the set-up. Collective; blocks.
-    [[nodiscard]] static NcclComm across(Communicator& control,
-                                         const NcclOptions&,
-                                         const std::string& name);
+    [[nodiscard]] static NcclComm across(Communicator& control, const NcclOptions& options);
     /// Begins set-up with those who hold the same `id`; it is done once settled.
-    NcclComm(const ncclUniqueId& id,
-             GroupRank,
-             std::int64_t size,
-             const NcclOptions&,
-             const std::string& name);
+    NcclComm(const ncclUniqueId& id, GroupRank rank, std::int64_t size, const NcclOptions& options);
     /// As Communicator::split. Nothing may be in flight. Shares no resources, hence overlaps.
-    [[nodiscard]] NcclComm split(std::int32_t color,
-                                 std::int32_t key,
-                                 const NcclOptions&,
-                                 const std::string& name);
-
+    [[nodiscard]] NcclComm split(std::int32_t color, std::int32_t key, const NcclOptions& options);
     [[nodiscard]] GroupRank rank() const;
     [[nodiscard]] std::int64_t size() const;
-    void all_reduce(std::byte* buffer, std::int64_t elements, DType, Reduction, cudaStream_t);
-    /// `elements` is what each member gets, `bytes` what it gives to, or gets from, each member.
-    void reduce_scatter(
-        const std::byte* in, std::byte* out, std::int64_t elements, DType, Reduction, cudaStream_t);
-    void all_gather(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t);
-    void all_to_all(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t);
-    void broadcast(std::byte* buffer, std::int64_t bytes, GroupRank root, cudaStream_t);
-    // Messages match in order. Each blocks its stream until the peer has come, unless grouped.
-    void send(const std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t);
-    void recv(std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t);
+
+    // Lengths are of what each member gives, or gets.
+    void all_reduce(std::byte* buffer,
+                    std::int64_t elements,
+                    DType type,
+                    Reduction reduction,
+                    cudaStream_t stream);
+    void reduce_scatter(const std::byte* in,
+                        std::byte* out,
+                        std::int64_t elements,
+                        DType type,
+                        Reduction reduction,
+                        cudaStream_t stream);
+    void all_gather(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t stream);
+    void all_to_all(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t stream);
+    void broadcast(std::byte* buffer, std::int64_t bytes, GroupRank root, cudaStream_t stream);
+    void send(const std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t stream);
+    void recv(std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t stream);
     /// What `issue` calls makes progress together. Other communicators used in it must be settled.
     void grouped(const std::function<void()>& issue);
-    /// Registers device memory until the communicator ends. NCCL gains on NVLink with NVLS and on
-    /// InfiniBand, where it then moves user buffers without a copy; elsewhere nothing changes.
+    /// Until the communicator ends. NVLS and InfiniBand then move it uncopied; others ignore it.
     void register_buffer(std::byte* buffer, std::int64_t bytes);
+
     /// True once the last call's work is in its stream. Throws LibraryError for any error that
     /// NCCL has found since the last look, so ask while waiting for a stream too.
     [[nodiscard]] bool settled();
-    /// Waits for settled(), at most the options' timeout: HangError.
-    void settle();
-    /// Stops what runs, here. Later calls fail.
-    void abort() noexcept;
-    /// "ncclAllReduce of 4096 bytes by rank 1 of 4 in dp": the last call.
+    void settle();          ///< waits for settled(), at most the options' timeout: HangError
+    void abort() noexcept;  ///< stops what runs, here; later calls fail
+    /// "ncclSend of 96 bytes by rank 1 of 4 in dp"
     [[nodiscard]] std::string last_call() const;
 
   private:
@@ -75,7 +70,6 @@ class NcclComm {
 
     NcclComm() = default;
     void issued(const char* call, std::int64_t bytes, ncclResult_t result);
-
     std::unique_ptr<State, Deleter> state_;
 };
 

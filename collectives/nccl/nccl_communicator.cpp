@@ -167,9 +167,11 @@ class NcclCommunicator final : public Communicator {
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t color,
                                                       std::int32_t key) override {
         finish_enqueuing();
-        NcclComm part = group_->comm().split(color, key, options_, fmt::format("part-{}", color));
+        NcclOptions own = options_;
+        own.name += fmt::format("/{}", color);
+        NcclComm part = group_->comm().split(color, key, own);
         return std::make_unique<NcclCommunicator>(
-            control_->split(color, key), std::move(part), options_, family_);
+            control_->split(color, key), std::move(part), own, family_);
     }
 
     void abort(int exit_code, std::string_view reason) noexcept override {
@@ -247,20 +249,21 @@ class NcclCommunicator final : public Communicator {
         if (self_sends_.empty() || self_receives_.empty()) {
             return;
         }
-        const auto [from, sent] = std::exchange(self_sends_.front(), {});
-        const auto [to, received] = std::exchange(self_receives_.front(), {});
+        const SelfSide<const std::byte> sent = self_sends_.front();
+        const SelfSide<std::byte> received = self_receives_.front();
         self_sends_.pop_front();
         self_receives_.pop_front();
-        TD_EXPECT(from.size() == to.size());
-        const std::shared_ptr<NcclTask> both = sent.lock();
-        both->enqueue = [from, to, self = rank()](NcclComm& comm, cudaStream_t stream) {
+        TD_EXPECT(sent.buffer.size() == received.buffer.size());
+        const std::shared_ptr<NcclTask> both = sent.task.lock();
+        both->enqueue = [from = sent.buffer, to = received.buffer, self = rank()](
+                            NcclComm& comm, cudaStream_t stream) {
             comm.grouped([&] {
                 comm.send(from.data(), length(from), self, stream);
                 comm.recv(to.data(), length(to), self, stream);
             });
         };
         group_->submit(both);
-        const std::shared_ptr<NcclTask> behind = received.lock();
+        const std::shared_ptr<NcclTask> behind = received.task.lock();
         behind->enqueue = [](NcclComm& /*comm*/, cudaStream_t /*stream*/) {};
         group_->submit(behind);
     }
@@ -294,7 +297,7 @@ std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicato
                                                      const NcclOptions& options) {
     NcclOptions for_lanes = options;
     for_lanes.settling = Settling::later;
-    NcclComm comm = NcclComm::across(*control, for_lanes, "world");
+    NcclComm comm = NcclComm::across(*control, for_lanes);
     return std::make_unique<NcclCommunicator>(
         std::move(control), std::move(comm), for_lanes, std::make_shared<LaneFamily>());
 }

@@ -61,6 +61,7 @@ EnvironmentSettings nccl_environment(GpuSharing sharing, WorldRank rank, int ncc
 void set_where_unset(const EnvironmentSettings& settings) {
     constexpr int keep = 0;
     for (const auto& [name, value] : settings) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
         TD_EXPECT(setenv(name.c_str(), value.c_str(), keep) == 0);
     }
 }

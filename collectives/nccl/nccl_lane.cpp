@@ -32,10 +32,10 @@ NcclLane::NcclLane(Communicator& control, GroupRank peer, End end, const NcclOpt
         id_sent_ = control.recv(bytes_of(*id_), peer, id_tag);
     }
     const std::int64_t mine = control.rank().value();
-    const std::string name =
-        fmt::format("{}-to-{}", sends ? mine : peer.value(), sends ? peer.value() : mine);
-    make_comm_ = [id = id_, rank = GroupRank{sends ? 0 : 1}, options, name] {
-        return NcclComm{*id, rank, 2, options, name};
+    NcclOptions own = options;
+    own.name += fmt::format("/{}-to-{}", sends ? mine : peer.value(), sends ? peer.value() : mine);
+    make_comm_ = [id = id_, rank = GroupRank{sends ? 0 : 1}, own] {
+        return NcclComm{*id, rank, 2, own};
     };
 }
 

@@ -109,6 +109,7 @@ std::vector<std::string> interesting_lines(std::string_view log) {
 }
 
 NcclLog::NcclLog() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
     if (std::getenv("NCCL_DEBUG") != nullptr) {
         return;
     }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "emulator/base/units.hpp"
 
@@ -19,7 +20,8 @@ enum class Settling : std::uint8_t { before_return, later };
 
 /// Zero or empty leaves the choice to NCCL.
 struct NcclOptions {
-    std::int32_t min_ctas = 0;  ///< thread blocks, hence multiprocessors, per collective
+    std::string name = "world";  ///< in NCCL's log and in errors
+    std::int32_t min_ctas = 0;   ///< thread blocks, hence multiprocessors, per collective
     std::int32_t max_ctas = 0;
     /// Blocks per cluster; NCCL takes 4 on sm_90.
     std::optional<std::int32_t> cga_cluster_size = std::nullopt;

@@ -2,6 +2,7 @@
 #include "collectives/staged/cuda_staging.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -74,12 +75,14 @@ class CudaStaging final : public HostStaging {
     }
 
   private:
-    /// The smallest spare block that is large enough, or a new one.
+    /// A spare block of its power of two, or a new one: a small buffer must not take a large one's
+    /// block, or a step could allocate that finds its buffers coming back in another order.
     [[nodiscard]] PinnedBytes take(std::size_t size) {
         constexpr std::size_t smallest = 4096;
-        const auto found = spare_->blocks.lower_bound(size);
+        const std::size_t capacity = std::bit_ceil(std::max(size, smallest));
+        const auto found = spare_->blocks.find(capacity);
         if (found == spare_->blocks.end()) {
-            return PinnedBytes{Bytes{static_cast<std::int64_t>(std::max(size, smallest))}};
+            return PinnedBytes{Bytes{static_cast<std::int64_t>(capacity)}};
         }
         PinnedBytes block = std::move(found->second);
         spare_->blocks.erase(found);

@@ -50,7 +50,8 @@ int run_rank(int rank, std::array<int, 2> pipe_ends) {
     } else {
         TD_EXPECT(read(pipe_ends[0], &id, sizeof(id)) == sizeof(id));
     }
-    NcclComm comm{id, GroupRank{rank}, 2, {.timeout = std::chrono::seconds{60}}, "the test"};
+    NcclComm comm{
+        id, GroupRank{rank}, 2, {.name = "the test", .timeout = std::chrono::seconds{60}}};
     comm.settle();
     const CudaStream stream = make_stream(StreamPriority::highest);
     const DeviceBytes buffer{Bytes{large}};

@@ -58,8 +58,7 @@ class NcclCommOnStream : public testing::Test {
             GTEST_SKIP() << missing;
         }
         control_ = session().world();
-        comm_ =
-            std::make_unique<NcclComm>(NcclComm::across(*control_, nccl_test_options(), "test"));
+        comm_ = std::make_unique<NcclComm>(NcclComm::across(*control_, nccl_test_options()));
         stream_ = make_stream(StreamPriority::highest);
     }
 
@@ -151,8 +150,7 @@ TEST_F(NcclCommOnStream, a_group_of_messages_needs_no_order) {
 TEST_F(NcclCommOnStream, split_orders_by_key) {
     NcclComm half = comm().split(static_cast<std::int32_t>(rank() % 2),
                                  static_cast<std::int32_t>(-rank()),
-                                 nccl_test_options(),
-                                 "half");
+                                 nccl_test_options());
     const std::int64_t members = rank() % 2 == 0 ? (size() + 1) / 2 : size() / 2;
     EXPECT_EQ(half.size(), members);
     EXPECT_EQ(half.rank().value(), members - 1 - rank() / 2);
@@ -204,7 +202,7 @@ TEST(NcclComm, moves_and_leaves_nothing) {
         GTEST_SKIP() << missing;
     }
     const std::unique_ptr<Communicator> control = session().world();
-    NcclComm first = NcclComm::across(*control, nccl_test_options(), "first");
+    NcclComm first = NcclComm::across(*control, nccl_test_options());
     NcclComm second = std::move(first);
     EXPECT_EQ(second.size(), session().size());
     EXPECT_TRUE(second.settled());
@@ -216,7 +214,7 @@ TEST(NcclComm, without_a_gpu_says_which_call_failed_and_why) {
     }
     const std::unique_ptr<Communicator> control = Communicator::serial();
     try {
-        (void)NcclComm::across(*control, nccl_test_options(), "nowhere");
+        (void)NcclComm::across(*control, nccl_test_options());
         ADD_FAILURE() << "NCCL works without a GPU";
     } catch (const LibraryError& error) {
         const std::string text = error.what();
