@@ -50,6 +50,7 @@ inline constexpr std::int64_t check_minimum = 64;
 }
 
 <<<<<<< HEAD
+
 /// The integer up to which `type` holds all: 2 to the power of its significant bits.
 [[nodiscard]] TD_HOST_DEVICE std::int64_t largest_exact(DType type) {
     return type == DType::bf16 ? 1 << 8 : type == DType::fp16 ? 1 << 11 : 1 << 24;

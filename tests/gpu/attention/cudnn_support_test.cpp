@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks cuDNN, without a GPU, whether it compiles our attention graphs for GPUs described in words.
 //
-// The test runs with CUDA's stub driver library. A supported graph is compiled in full and fails only
-// where its kernel would be loaded, as CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER; an unsupported
-// one is refused before.
+// The test runs with CUDA's stub driver library. A supported graph is compiled in full and fails
+// only where its kernel would be loaded, as CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER; an
+// unsupported one is refused before.
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ namespace {
 
 struct Gpu {
     const char* name;
-    int version;                 ///< compute capability, times 100
+    int version;  ///< compute capability, times 100
     int multiprocessors;
     std::int64_t shared_memory;  ///< a block may ask for, in bytes
     std::int64_t l2_cache;       ///< bytes
@@ -89,12 +89,22 @@ struct Supported {
 };
 
 constexpr Supported supported[] = {
-    {"d128_h64", {.batch = 1, .seq = 2048, .heads = 64, .kv_heads = 64, .head_size = 128}, DType::bf16},
-    {"d128_h96", {.batch = 1, .seq = 2048, .heads = 96, .kv_heads = 96, .head_size = 128}, DType::bf16},
-    {"d64_h12", {.batch = 4, .seq = 1024, .heads = 12, .kv_heads = 12, .head_size = 64}, DType::bf16},
-    {"grouped", {.batch = 1, .seq = 8192, .heads = 32, .kv_heads = 8, .head_size = 128}, DType::bf16},
+    {"d128_h64",
+     {.batch = 1, .seq = 2048, .heads = 64, .kv_heads = 64, .head_size = 128},
+     DType::bf16},
+    {"d128_h96",
+     {.batch = 1, .seq = 2048, .heads = 96, .kv_heads = 96, .head_size = 128},
+     DType::bf16},
+    {"d64_h12",
+     {.batch = 4, .seq = 1024, .heads = 12, .kv_heads = 12, .head_size = 64},
+     DType::bf16},
+    {"grouped",
+     {.batch = 1, .seq = 8192, .heads = 32, .kv_heads = 8, .head_size = 128},
+     DType::bf16},
     {"fp16", {.batch = 2, .seq = 2048, .heads = 16, .kv_heads = 16, .head_size = 64}, DType::fp16},
-    {"odd_seq", {.batch = 3, .seq = 1000, .heads = 12, .kv_heads = 4, .head_size = 64}, DType::bf16},
+    {"odd_seq",
+     {.batch = 3, .seq = 1000, .heads = 12, .kv_heads = 4, .head_size = 64},
+     DType::bf16},
     {"tiny_seq", {.batch = 1, .seq = 63, .heads = 1, .kv_heads = 1, .head_size = 128}, DType::bf16},
 };
 

@@ -52,17 +52,16 @@ void Descriptor::set_raw(Attribute attribute,
                          cudnnBackendAttributeType_t type,
                          std::int64_t count,
                          const void* elements) {
-    cudnn_->check(
-        cudnn_->set_attribute(descriptor_, attribute.value, type, count, elements),
-        std::string("cudnnBackendSetAttribute of ") + attribute.name);
+    cudnn_->check(cudnn_->set_attribute(descriptor_, attribute.value, type, count, elements),
+                  std::string("cudnnBackendSetAttribute of ") + attribute.name);
 }
 
 std::int64_t Descriptor::get_int64(Attribute attribute) const {
     std::int64_t value = 0;
     std::int64_t count = 0;
-    cudnn_->check(cudnn_->get_attribute(
-                      descriptor_, attribute.value, CUDNN_TYPE_INT64, 1, &count, &value),
-                  std::string("cudnnBackendGetAttribute of ") + attribute.name);
+    cudnn_->check(
+        cudnn_->get_attribute(descriptor_, attribute.value, CUDNN_TYPE_INT64, 1, &count, &value),
+        std::string("cudnnBackendGetAttribute of ") + attribute.name);
     return value;
 }
 

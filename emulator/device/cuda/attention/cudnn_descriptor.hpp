@@ -17,6 +17,7 @@ template <class T>
 struct AttributeType;
 template <cudnnBackendAttributeType_t name>
 using AttributeTypeIs = std::integral_constant<cudnnBackendAttributeType_t, name>;
+
 // clang-format off
 template <> struct AttributeType<cudnnHandle_t> : AttributeTypeIs<CUDNN_TYPE_HANDLE> {};
 template <> struct AttributeType<cudnnDataType_t> : AttributeTypeIs<CUDNN_TYPE_DATA_TYPE> {};
@@ -27,6 +28,7 @@ template <> struct AttributeType<char> : AttributeTypeIs<CUDNN_TYPE_CHAR> {};
 template <> struct AttributeType<cudnnBackendHeurMode_t> : AttributeTypeIs<CUDNN_TYPE_HEUR_MODE> {};
 template <> struct AttributeType<cudnnPointwiseMode_t> : AttributeTypeIs<CUDNN_TYPE_POINTWISE_MODE> {};
 template <> struct AttributeType<cudnnReduceTensorOp_t> : AttributeTypeIs<CUDNN_TYPE_REDUCTION_OPERATOR_TYPE> {};
+
 // clang-format on
 
 struct Attribute {
@@ -37,8 +39,10 @@ struct Attribute {
 class Descriptor {
   public:
     Descriptor(const CudnnLibrary& cudnn, cudnnBackendDescriptorType_t type);
+
     Descriptor(Descriptor&& other) noexcept
         : cudnn_(other.cudnn_), descriptor_(std::exchange(other.descriptor_, nullptr)) {}
+
     Descriptor& operator=(Descriptor&& other) noexcept;
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
@@ -51,10 +55,12 @@ class Descriptor {
                 static_cast<std::int64_t>(elements.size()),
                 elements.data());
     }
+
     template <class T>
     void set(Attribute attribute, const T& value) {
         set(attribute, std::span<const T>(&value, 1));
     }
+
     void set(Attribute attribute, const Descriptor& value);
     void set(Attribute attribute, std::span<const Descriptor> values);
 
@@ -82,5 +88,7 @@ class Descriptor {
 }  // namespace traindyno::cuda
 
 /// An attribute with its name, for messages: TD_CUDNN_ATTR(TENSOR_STRIDES).
-#define TD_CUDNN_ATTR(name) \
-    ::traindyno::cuda::Attribute { CUDNN_ATTR_##name, "CUDNN_ATTR_" #name }
+#define TD_CUDNN_ATTR(name)                    \
+    ::traindyno::cuda::Attribute {             \
+        CUDNN_ATTR_##name, "CUDNN_ATTR_" #name \
+    }

@@ -184,9 +184,7 @@ void CudnnPlan::execute(cudnnHandle_t handle,
     cudnn_->check(cudnn_->execute(handle, parts_.back().get(), pack.get()), "cudnnBackendExecute");
 }
 
-PlanSearch find_plan(const CudnnLibrary& cudnn,
-                     const CudnnGraph& graph,
-                     const PlanTarget& target) {
+PlanSearch find_plan(const CudnnLibrary& cudnn, const CudnnGraph& graph, const PlanTarget& target) {
     PlanSearch search;
     std::vector<Descriptor> parts = GraphBuilder(cudnn, graph).finish(target.handle);
     for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {

@@ -220,8 +220,8 @@ class SdpaWriter {
         const TensorIndex untransposed = add(keys);
         graph_.nodes.emplace_back(ReshapeNode{.x = keys_, .y = untransposed});
         const Dims dims = part_dims(shape_.heads);
-        const TensorIndex sum = add(on_device(
-            SdpaTensor::grad_queries_sum, CUDNN_DATA_FLOAT, dims, packed_strides(dims)));
+        const TensorIndex sum = add(
+            on_device(SdpaTensor::grad_queries_sum, CUDNN_DATA_FLOAT, dims, packed_strides(dims)));
         multiply(grad_scores, untransposed, sum);
         graph_.nodes.emplace_back(
             PointwiseNode{.mode = CUDNN_POINTWISE_IDENTITY,
