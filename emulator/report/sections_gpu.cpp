@@ -89,7 +89,7 @@ Table points_table(const Study& study) {
                             {"Energy per token, J"},
                             {"Power per GPU, W"},
                             {"SM clock, MHz"},
-                            {"of the most"},
+                            {"of the maximum"},
                             {"Hottest, °C"}},
                 .rows = {}};
     for (const Point& point : study.points) {
@@ -125,7 +125,7 @@ Table gpus_table(const Point& point) {
                             {"Host", Align::left},
                             {"SM clock, MHz"},
                             {"least"},
-                            {"of the most"},
+                            {"of the maximum"},
                             {"Power, W"},
                             {"Limit, W"},
                             {"Hottest, °C"},
