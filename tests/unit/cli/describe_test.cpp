@@ -137,11 +137,14 @@ TEST(Describe, counts_the_bytes_that_tensors_are_stored_in) {
         request.setup.precision = precision;
         return Json::parse(describe_json(request)).at("memory_bytes");
     };
+    const auto heading = [&](Precision precision) {
+        request.setup.precision = precision;
+        return line_with(describe_text(request), "Memory of a rank");
+    };
     EXPECT_EQ(memory(Precision::fp8), memory(Precision::bf16));
-    EXPECT_TRUE(contains(line_with(describe_text(request), "Memory of a rank"), ", bf16, "));
-    request.setup.precision = Precision::fp8;
-    EXPECT_TRUE(
-        contains(line_with(describe_text(request), "Memory of a rank"), ", fp8 (bf16 tensors), "));
+    EXPECT_TRUE(contains(heading(Precision::bf16), ", bf16, ")) << heading(Precision::bf16);
+    EXPECT_TRUE(contains(heading(Precision::fp8), ", fp8 (bf16 tensors), "))
+        << heading(Precision::fp8);
 }
 
 TEST(DescribeJson, holds_the_published_figures) {
