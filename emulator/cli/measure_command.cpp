@@ -75,6 +75,13 @@ Study header(const MeasureRequest& request,
     study.device = to_string(request.device);
     study.machine = request.device == DeviceKind::timed ? request.machine->name : "";
     study.flags_raised = launch.flags;
+    if (study.setup.memory == MemoryMode::aliased) {
+        study.flags_raised.emplace_back(
+            "aliased memory: the layers of a stage share one layer's memory");
+    }
+    if (request.device == DeviceKind::cuda && request.gpu.device.data == InputData::zeros) {
+        study.flags_raised.emplace_back("tensors hold zeros: the GPU runs faster than in training");
+    }
     if (request.measure.tracing == Tracing::off) {
         study.flags_raised.emplace_back("tracing off: there is no budget");
     }

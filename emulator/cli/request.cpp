@@ -61,7 +61,8 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .bucket = read.bytes("bucket").value_or(defaults.bucket),
         .overlap_gradients =
             read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
-        .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p)};
+        .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p),
+        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory)};
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     return workload;

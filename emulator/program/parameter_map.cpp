@@ -48,7 +48,8 @@ LayerParameters layer_parameters(const Model& model, const LocalShape& shape) {
 ParameterMap parameter_map(const Model& model,
                            const Layout& layout,
                            const LocalShape& shape,
-                           Stage stage) {
+                           Stage stage,
+                           MemoryMode memory) {
     const bool first = stage.value() == 0;
     const bool last = stage.value() == layout.pp - 1;
     const bool shared_table = model.tied_embeddings && first && last;
@@ -57,13 +58,15 @@ ParameterMap parameter_map(const Model& model,
     ParameterMap map;
     map.layer = layer_parameters(model, shape);
     map.layers = shape.layers;
+    map.resident_layers =
+        memory == MemoryMode::aliased ? std::min<std::int64_t>(shape.layers, 1) : shape.layers;
     Packer pack;
     if (last) {
         map.output_table = pack.take(shared_table ? 0 : table);
         map.final_norm = pack.take(norm_elements(model));
     }
     map.output_elements = pack.end();
-    pack.take(shape.layers * map.layer.elements);
+    pack.take(map.resident_layers * map.layer.elements);
     if (first) {
         map.table = pack.take(table);
         map.positions =
@@ -73,6 +76,7 @@ ParameterMap parameter_map(const Model& model,
         map.output_table = map.table;
     }
     map.elements = pack.end();
+    map.parameters = map.elements + (map.layers - map.resident_layers) * map.layer.elements;
     return map;
 }
 

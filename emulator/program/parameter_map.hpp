@@ -2,12 +2,14 @@
 // Where each weight lies in a rank's flat parameter array, and its gradient in the same place.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "emulator/layout/layout.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/program/local_shape.hpp"
 #include "emulator/program/op.hpp"
+#include "emulator/program/training_setup.hpp"
 
 namespace traindyno {
 
@@ -27,7 +29,7 @@ struct LayerParameters {
 };
 
 /// The flat array in the order in which backward completes gradients: output side first, then the
-/// layers from last to first, then the input side.
+/// layers from last to first, then the input side. In aliased memory all layers lie in one place.
 struct ParameterMap {
     LayerParameters layer;
     std::int64_t layers = 0;           ///< of this stage
@@ -36,18 +38,27 @@ struct ParameterMap {
     Slice output_table;                ///< last stage: [vocab, h]; `table` when tied on one stage
     Slice table;                       ///< first stage: [vocab, h]
     Slice positions;                   ///< first stage, learned positions: [seq, h]
-    std::int64_t elements = 0;
+    std::int64_t resident_layers = 0;  ///< that have memory of their own
+    std::int64_t elements = 0;         ///< in memory
+    std::int64_t parameters = 0;       ///< of the stage, whether they share memory or not
 
     /// Base of the stage's `layer`-th layer, 0 first.
     [[nodiscard]] std::int64_t layer_base(std::int64_t layer_of_stage) const {
-        return output_elements + (layers - 1 - layer_of_stage) * layer.elements;
+        return output_elements +
+               std::min(layers - 1 - layer_of_stage, resident_layers - 1) * layer.elements;
+    }
+
+    /// How many of the stage's gradients are final once backward has left that layer.
+    [[nodiscard]] std::int64_t final_after(std::int64_t layer_of_stage) const {
+        return output_elements + (layers - layer_of_stage) * layer.elements;
     }
 };
 
 [[nodiscard]] ParameterMap parameter_map(const Model& model,
                                          const Layout& layout,
                                          const LocalShape& shape,
-                                         Stage stage);
+                                         Stage stage,
+                                         MemoryMode memory);
 
 /// The gradient of the parameters in `weights`.
 [[nodiscard]] constexpr Slice gradient_of(Slice weights) {

@@ -14,6 +14,7 @@ StageBuffers::StageBuffers(const StageContext& stage,
                            std::int64_t micro_batches)
     : activation_(stage.shape.tokens * stage.shape.hidden),
       layers_(stage.shape.layers),
+      memory_(setup.memory),
       slots_(in_flight(setup.schedule, micro_batches, layout.pp, position)) {
     const bool first = position.value() == 0;
     const bool last = position.value() == layout.pp - 1;
@@ -35,7 +36,9 @@ StageBuffers::StageBuffers(const StageContext& stage,
 
     const std::int64_t input = aligned(activation_);
     layer_stride_ = input + saved_per_layer(stage);
-    slot_ = layers_ * layer_stride_ + (last ? input : 0) - (inputs_.empty() ? 0 : input);
+    slot_ = memory_ == MemoryMode::aliased
+                ? layer_stride_ + input  // one layer's record, and the output that follows it
+                : layers_ * layer_stride_ + (last ? input : 0) - (inputs_.empty() ? 0 : input);
 }
 
 LayerEnds StageBuffers::ends_of(std::int64_t layer, std::int64_t micro_batch) const {
@@ -52,6 +55,9 @@ LayerEnds StageBuffers::ends_of(std::int64_t layer, std::int64_t micro_batch) co
 }
 
 std::int64_t StageBuffers::saved_base(std::int64_t layer, std::int64_t micro_batch) const {
+    if (memory_ == MemoryMode::aliased) {
+        return micro_batch % slots_ * slot_;
+    }
     const std::int64_t missing = layer > 0 && !inputs_.empty() ? aligned(activation_) : 0;
     return micro_batch % slots_ * slot_ + layer * layer_stride_ - missing;
 }

@@ -12,7 +12,8 @@
 namespace traindyno {
 
 /// Saved space is one slot per micro-batch in flight; a slot holds, layer by layer, the layer's
-/// input and what it keeps for backward; on the last stage the head's input follows. Buffers that
+/// input and what it keeps for backward; on the last stage the head's input follows. In aliased
+/// memory a slot holds one such record, which every layer writes anew. Buffers that
 /// communication uses beside compute are rings in workspace, indexed by micro-batch: while one is
 /// in use by the network, compute uses the next.
 class StageBuffers {
@@ -63,6 +64,7 @@ class StageBuffers {
 
     std::int64_t activation_;  ///< elements of a [tokens, h] activation
     std::int64_t layers_;
+    MemoryMode memory_;
     std::int64_t slots_;
     std::int64_t layer_stride_ = 0;  ///< a layer's input and what it keeps
     std::int64_t slot_ = 0;

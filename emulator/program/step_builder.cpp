@@ -17,7 +17,7 @@ StageContext context_of(const Model& model,
                         std::optional<GroupId> tp) {
     const LocalShape shape = local_shape(model, layout, setup);
     return {.shape = shape,
-            .parameters = parameter_map(model, layout, shape, stage),
+            .parameters = parameter_map(model, layout, shape, stage, setup.memory),
             .storage = storage_type(setup.precision),
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
@@ -62,9 +62,9 @@ StepBuilder::StepBuilder(const Model& model,
       buffers_(context_, layout, setup, Stage{stage_}, micro_batches_),
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(micro_batches_)),
-      buckets_(context_.parameters.elements, setup.bucket),
+      buckets_(context_.parameters.parameters, setup.bucket),
       tasks_(setup.overlap_p2p) {
-    program_.extents = {.parameter = context_.parameters.elements,
+    program_.extents = {.parameter = context_.parameters.elements + bucket_space(),
                         .saved = buffers_.saved_extent(),
                         .workspace = buffers_.scratch().end(),
                         .scalar = scalars_.elements};
@@ -143,14 +143,30 @@ void StepBuilder::grow_workspace(const Arena& scratch) {
     program_.extents.workspace = std::max(program_.extents.workspace, scratch.end());
 }
 
+/// The gradients of the stage, in pieces that each lie in one place. In aliased memory the place of
+/// the layers counts as often as there are layers.
+std::vector<Slice> StepBuilder::gradient_pieces() const {
+    const ParameterMap& map = context_.parameters;
+    std::vector<Slice> pieces{{.space = Space::gradient, .offset = 0, .elements = map.elements}};
+    const Slice layer{
+        .space = Space::gradient, .offset = map.output_elements, .elements = map.layer.elements};
+    pieces.insert(pieces.end(), static_cast<std::size_t>(map.layers - map.resident_layers), layer);
+    return pieces;
+}
+
+/// Aliased layers add to one place while a bucket of it is on the wire, so buckets get a place of
+/// their own there: one, since they travel one after another.
+std::int64_t StepBuilder::bucket_space() const {
+    return setup_.memory == MemoryMode::aliased && dp_
+               ? std::min(bucket_elements(setup_.bucket), context_.parameters.parameters)
+               : 0;
+}
+
 void StepBuilder::zero_gradients() {
-    const std::int64_t elements = context_.parameters.elements;
     BlockWriter block("zero_gradients", Phase::optimizer, context_);
-    block.elementwise(ElementwiseKind::zero,
-                      1,
-                      elements,
-                      {},
-                      {{.space = Space::gradient, .offset = 0, .elements = elements}});
+    for (const Slice& gradients : gradient_pieces()) {
+        block.elementwise(ElementwiseKind::zero, 1, gradients.elements, {}, {gradients});
+    }
     tasks_.compute(task_of(add(block.take()), 0), {});
 }
 
@@ -199,12 +215,11 @@ void StepBuilder::backward(std::int64_t micro_batch) {
         if (layer == 0) {
             milestones(micro_batch).first_layer_backward = task;
         }
-        gradients_ready(micro_batch,
-                        context_.parameters.layer_base(layer) + context_.parameters.layer.elements);
+        gradients_ready(micro_batch, context_.parameters.final_after(layer));
     }
     if (first()) {
         tasks_.compute(edge_task(edges_.embedding_backward, 0, micro_batch), {});
-        gradients_ready(micro_batch, context_.parameters.elements);
+        gradients_ready(micro_batch, context_.parameters.parameters);
     } else {
         send_gradient(micro_batch);
     }
@@ -260,7 +275,7 @@ void StepBuilder::gradients_ready(std::int64_t micro_batch, std::int64_t ready) 
 }
 
 void StepBuilder::reduce_gradients() {
-    reduce_buckets(context_.parameters.elements);
+    reduce_buckets(context_.parameters.parameters);
     if (embedding_) {
         const Slice& table = first() ? context_.parameters.table : context_.parameters.output_table;
         BlockWriter block("reduce_embedding", Phase::backward, context_);
@@ -288,17 +303,21 @@ void StepBuilder::reduce_buckets(std::int64_t ready) {
                 .dtype = DType::fp32,
                 .reduction = Reduction::sum});
         Task task = task_of(add_once(block.take()), micro_batches_ - 1);
-        task.parameter_base = bucket.offset;
+        task.parameter_base = bucket_space() > 0 ? context_.parameters.elements : bucket.offset;
         last_bucket_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
     }
 }
 
 void StepBuilder::optimize() {
-    const std::int64_t elements = context_.parameters.elements;
-    const Slice gradients{.space = Space::gradient, .offset = 0, .elements = elements};
+    const std::vector<Slice> pieces = gradient_pieces();
     BlockWriter block("optimizer", Phase::optimizer, context_);
-    block.elementwise(
-        ElementwiseKind::sum_of_squares, 1, elements, {gradients}, {scalars_.gradient_norm});
+    for (const Slice& gradients : pieces) {
+        block.elementwise(ElementwiseKind::sum_of_squares,
+                          1,
+                          gradients.elements,
+                          {gradients},
+                          {scalars_.gradient_norm});
+    }
     After norm;
     if (model_group_) {
         norm = block.communicate(Lane::model,
@@ -307,13 +326,15 @@ void StepBuilder::optimize() {
                                            .dtype = DType::fp32,
                                            .reduction = Reduction::sum});
     }
-    block.elementwise(ElementwiseKind::scale,
-                      1,
-                      elements,
-                      {gradients, scalars_.gradient_norm},
-                      {gradients},
-                      norm);
-    block.compute(OptimizerStep{.offset = 0, .elements = elements});
+    for (const Slice& gradients : pieces) {
+        block.elementwise(ElementwiseKind::scale,
+                          1,
+                          gradients.elements,
+                          {gradients, scalars_.gradient_norm},
+                          {gradients},
+                          norm);
+        block.compute(OptimizerStep{.offset = gradients.offset, .elements = gradients.elements});
+    }
     tasks_.compute(task_of(add(block.take()), 0), {last_bucket_, embedding_reduced_});
 }
 

@@ -54,6 +54,8 @@ class StepBuilder {
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
 
+    [[nodiscard]] std::vector<Slice> gradient_pieces() const;
+    [[nodiscard]] std::int64_t bucket_space() const;
     void zero_gradients();
     void forward(std::int64_t micro_batch);
     void backward(std::int64_t micro_batch);

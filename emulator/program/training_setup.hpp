@@ -17,6 +17,11 @@ enum class Recompute : std::uint8_t {
 };
 enum class Schedule : std::uint8_t { gpipe, one_f_one_b };
 enum class Overlap : std::uint8_t { off, on };
+enum class MemoryMode : std::uint8_t {
+    faithful,  ///< every layer has its own weights, gradients, optimizer state and activations
+    aliased,  ///< the layers of a stage share one layer's: the same kernels and traffic on a device
+              ///< too small for all of them. Values mean nothing
+};
 
 template <>
 struct EnumNames<Recompute> {
@@ -33,6 +38,11 @@ struct EnumNames<Overlap> {
     static constexpr auto names = enum_table<Overlap>("off", "on");
 };
 
+template <>
+struct EnumNames<MemoryMode> {
+    static constexpr auto names = enum_table<MemoryMode>("faithful", "aliased");
+};
+
 struct TrainingSetup {
     std::int64_t micro_batch = 1;   ///< sequences per micro-batch and replica
     std::int64_t global_batch = 1;  ///< sequences per step over all replicas
@@ -44,6 +54,7 @@ struct TrainingSetup {
     Overlap overlap_gradients =
         Overlap::on;                    ///< reduce a bucket as soon as its last gradient is ready
     Overlap overlap_p2p = Overlap::on;  ///< post pipeline sends and receives beside compute
+    MemoryMode memory = MemoryMode::faithful;
 
     friend bool operator==(const TrainingSetup&, const TrainingSetup&) = default;
 };

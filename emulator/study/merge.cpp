@@ -64,6 +64,7 @@ void compare_setups(const TrainingSetup& a, const TrainingSetup& b, Comparison& 
     comparison.expect_equal("bucket", a.bucket.value(), b.bucket.value());
     comparison.expect_equal("overlap_gradients", a.overlap_gradients, b.overlap_gradients);
     comparison.expect_equal("overlap_p2p", a.overlap_p2p, b.overlap_p2p);
+    comparison.expect_equal("memory", a.memory, b.memory);
 }
 
 /// Weak scaling fixes the batch per replica, strong scaling the batch.

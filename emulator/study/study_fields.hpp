@@ -149,6 +149,7 @@ void fields(T& setup, auto& visit) {
     visit("bucket_bytes", setup.bucket);
     visit("overlap_gradients", setup.overlap_gradients);
     visit("overlap_p2p", setup.overlap_p2p);
+    visit("memory", setup.memory);
 }
 
 template <MaybeConst<Model> T>

@@ -51,18 +51,26 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
       stream_(stream),
       multiprocessors_(multiprocessors_of(options.ordinal)),
       gemms_(options.plan_cache),
-      plan_(program, options, gemms_) {
+      fp8_plan_(program.precision == Precision::fp8 ? std::optional(fp8_plan(program))
+                                                    : std::nullopt),
+      plan_(program, fp8_plan_ ? &*fp8_plan_ : nullptr, options, gemms_) {
     gemms_.save_plans();
     notes_ = gemms_.notes();
     make_attentions(program);
     size_scratch(program);
     require_memory(program);
     memory_ = std::make_unique<DeviceMemory>(program);
+    if (fp8_plan_) {
+        fp8_ = std::make_unique<Fp8State>(program, *fp8_plan_, stream_);
+    }
     scratch_ = DeviceBytes(size_of(scratch_elements_, DType::fp32));
     attention_workspace_ = DeviceBytes(attention_workspace_size_);
     bias_gradient_ = DeviceBytes(size_of(plan_.bias_gradient_elements(), DType::fp32));
     warm_up(program);
     fill();
+    if (fp8_) {
+        fp8_->reset_scales(stream_);
+    }
 }
 
 void CudaExecutor::make_attentions(const StepProgram& program) {
@@ -117,6 +125,10 @@ void CudaExecutor::require_memory(const StepProgram& program) const {
         {.name = "kernel_scratch",
          .bytes = size_of(scratch_elements_ + plan_.bias_gradient_elements(), DType::fp32)});
     items.push_back({.name = "attention_workspace", .bytes = attention_workspace_size_});
+    if (fp8_plan_) {
+        const std::vector<MemoryItem> fp8 = memory_items(*fp8_plan_);
+        items.insert(items.end(), fp8.begin(), fp8.end());
+    }
     require_fit(items, free_memory(), "the GPU has free");
 }
 
@@ -172,13 +184,20 @@ void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task
         return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
     };
     const bool stores_gradient = !launch.add_bias_gradient.writes.empty();
-    gemms_.run(*launch.plan,
-               {.a = at(product.a),
-                .b = at(product.b),
-                .c = at(step.output),
-                .vector = stores_gradient ? bias_gradient_.data() : at(step.bias),
-                .aux = at(step.auxiliary)},
-               stream_);
+    GemmOperands operands{.a = at(product.a),
+                          .b = at(product.b),
+                          .c = at(step.output),
+                          .vector = stores_gradient ? bias_gradient_.data() : at(step.bias),
+                          .aux = at(step.auxiliary)};
+    if (launch.fp8 != nullptr) {
+        fp8_->cast_operands(op, task, *memory_, stream_);
+        const Fp8State::Operands fp8 = fp8_->operands(*launch.fp8, task);
+        operands.a = fp8.a.data;
+        operands.b = fp8.b.data;
+        operands.scale_a = fp8.a.inverse_scale;
+        operands.scale_b = fp8.b.inverse_scale;
+    }
+    gemms_.run(*launch.plan, operands, stream_);
     if (stores_gradient) {
         add_bias_gradient(launch, task);
     }
@@ -226,6 +245,9 @@ void CudaExecutor::run_op(const Elementwise& op, const Task& task) {
 }
 
 void CudaExecutor::run_op(const OptimizerStep& op, const Task& task) {
+    if (fp8_) {
+        fp8_->update_scales(stream_);
+    }
     const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
     const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
     const std::int64_t first = op.offset + task.parameter_base;

@@ -4,11 +4,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "emulator/device/cuda/attention/attention.hpp"
 #include "emulator/device/cuda/cuda_options.hpp"
 #include "emulator/device/cuda/device_memory.hpp"
+#include "emulator/device/cuda/fp8_state.hpp"
 #include "emulator/device/cuda/gemm/gemm_library.hpp"
 #include "emulator/device/cuda/kernels/kernels.hpp"
 #include "emulator/device/cuda/launch_plan.hpp"
@@ -51,12 +54,14 @@ class CudaExecutor {
     cudaStream_t stream_;
     int multiprocessors_ = 0;
     GemmLibrary gemms_;
+    std::optional<Fp8Plan> fp8_plan_;  ///< in fp8 only
     LaunchPlan plan_;
     cuda::AttentionFactory attention_factory_;
     std::map<AttentionShape, std::unique_ptr<cuda::Attention>> attentions_;
     Bytes attention_workspace_size_{0};
     std::int64_t scratch_elements_ = 0;
     std::unique_ptr<DeviceMemory> memory_;
+    std::unique_ptr<Fp8State> fp8_;  ///< in fp8 only
     DeviceBytes scratch_;
     DeviceBytes attention_workspace_;
     DeviceBytes bias_gradient_;   ///< that a product stores before it is added

@@ -63,12 +63,46 @@ Elementwise addition_of(const KernelStep& step) {
     return add;
 }
 
+using Fp8Products = std::unordered_map<const MatMul*, const Fp8Product*>;
+
+Fp8Products products_of(const StepProgram& program, const Fp8Plan* plan) {
+    Fp8Products products;
+    for (std::size_t b = 0; plan != nullptr && b < plan->blocks.size(); ++b) {
+        for (const Fp8Product& product : plan->blocks[b].products) {
+            const Op& op = program.blocks[b].ops[product.op].op;
+            products.emplace(&std::get<MatMul>(std::get<ComputeOp>(op)), &product);
+        }
+    }
+    return products;
+}
+
+GemmType type_of(const Fp8Operand& operand) {
+    return format_of(operand.tensor.role) == Fp8Format::e4m3 ? GemmType::e4m3 : GemmType::e5m2;
+}
+
+/// C[m,n] (+)= a[m,k] b[n,k]^T. Products with gradients keep all bits of their sums, as Transformer
+/// Engine's do.
+GemmKey fp8_key(const MatMul& product, const Fp8Product& fp8) {
+    GemmKey key = key_of(product, Precision::fp8);
+    key.transpose_a = Transpose::no;
+    key.transpose_b = Transpose::yes;
+    key.type_a = type_of(fp8.a);
+    key.type_b = type_of(fp8.b);
+    const bool forward = key.type_a == GemmType::e4m3 && key.type_b == GemmType::e4m3;
+    key.compute = forward ? ComputeMode::fast_fp8 : ComputeMode::fp32;
+    return key;
+}
+
 class Planner {
   public:
-    Planner(const StepProgram& program, const CudaOptions& options, GemmLibrary& gemms)
+    Planner(const StepProgram& program,
+            const Fp8Plan* fp8,
+            const CudaOptions& options,
+            GemmLibrary& gemms)
         : program_(program),
           options_(options),
           gemms_(gemms),
+          fp8_(products_of(program, fp8)),
           timer_(storage_type(program.precision), multiprocessors_of(options.ordinal)) {}
 
     /// Whether one launch with the epilogue beats the plain product and kernels of ours.
@@ -122,7 +156,10 @@ class Planner {
                                reads_bias ? &step.bias : &step.output,
                                step.auxiliary.elements > 0 ? &step.auxiliary : &step.output});
         key.epilogue = epilogue_of(step.fold);
-        return {.plan = &gemms_.prepare(key), .step = step, .add_bias_gradient = addition_of(step)};
+        return {.plan = &gemms_.prepare(key),
+                .step = step,
+                .fp8 = fp8_of(product),
+                .add_bias_gradient = addition_of(step)};
     }
 
   private:
@@ -135,15 +172,22 @@ class Planner {
     GemmKey key_for(const Block& block,
                     const MatMul& product,
                     std::initializer_list<const Slice*> operands) const {
-        GemmKey key = key_of(product, program_.precision);
+        const Fp8Product* fp8 = fp8_of(product);
+        GemmKey key = fp8 != nullptr ? fp8_key(product, *fp8) : key_of(product, program_.precision);
         key.reserved_sms = options_.reserved_sms;
         key.alignment = alignment_in(program_, block, operands);
         return key;
     }
 
+    [[nodiscard]] const Fp8Product* fp8_of(const MatMul& product) const {
+        const auto found = fp8_.find(&product);
+        return found == fp8_.end() ? nullptr : found->second;
+    }
+
     const StepProgram& program_;
     const CudaOptions& options_;
     GemmLibrary& gemms_;
+    Fp8Products fp8_;
     KernelTimer timer_;
 };
 

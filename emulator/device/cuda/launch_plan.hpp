@@ -8,6 +8,7 @@
 
 #include "emulator/device/cuda/cuda_options.hpp"
 #include "emulator/device/cuda/gemm/gemm_library.hpp"
+#include "emulator/device/kernel_plan/fp8_plan.hpp"
 #include "emulator/device/kernel_plan/fusion.hpp"
 #include "emulator/program/step_program.hpp"
 
@@ -17,6 +18,7 @@ namespace traindyno {
 struct ProductLaunch {
     GemmPlan* plan = nullptr;
     KernelStep step;
+    const Fp8Product* fp8 = nullptr;  ///< its operands, where it multiplies in fp8
     /// Adds the bias gradient that the product stored in scratch; no reads and writes where it
     /// stores none.
     Elementwise add_bias_gradient;
@@ -26,8 +28,12 @@ struct ProductLaunch {
 class LaunchPlan {
   public:
     /// Tunes every product, and decides by timing which take over their neighbours. Needs memory
-    /// for the largest product's operands; waits for the device.
-    LaunchPlan(const StepProgram& program, const CudaOptions& options, GemmLibrary& gemms);
+    /// for the largest product's operands; waits for the device. `fp8` is null in other precisions
+    /// and outlives the plan.
+    LaunchPlan(const StepProgram& program,
+               const Fp8Plan* fp8,
+               const CudaOptions& options,
+               GemmLibrary& gemms);
 
     [[nodiscard]] const ProductLaunch& product(const ComputeOp& op) const {
         return products_.at(&op);
