@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How kernels divide their work: vectors, threads, blocks, scratch. Plain arithmetic, so that it is
-// tested where no GPU is.
+// How kernels divide their work into vectors, threads and blocks: tested where no GPU is.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +27,7 @@ struct VectorSplit {
     friend bool operator==(const VectorSplit&, const VectorSplit&) = default;
 };
 
-/// The cut at which vectors of `width` elements are aligned in all arrays; all head if there is
-/// none.
+/// The cut that aligns vectors of `width` elements in all arrays; all head if there is none.
 [[nodiscard]] VectorSplit split_vectors(std::span<const Placement> arrays,
                                         std::int64_t elements,
                                         int width);
