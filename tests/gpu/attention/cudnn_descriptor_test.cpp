@@ -13,7 +13,7 @@ class DescriptorTest : public testing::Test {
   protected:
     void SetUp() override {
         opened_ = open_cudnn("");
-        if (opened_.library == nullptr) {
+        if (!opened_.library) {
             GTEST_SKIP() << opened_.problem;
         }
     }

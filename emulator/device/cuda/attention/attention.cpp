@@ -18,6 +18,7 @@ namespace traindyno::cuda {
 namespace {
 
 OpenedCudnn open_named_cudnn() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing in this program changes the environment
     const char* root = std::getenv("CUDNN_ROOT");
     return open_cudnn(root == nullptr ? "" : root);
 }
@@ -30,7 +31,7 @@ struct AttentionFactory::Libraries {
     std::optional<CudnnHandle> handle;
 
     Libraries() {
-        if (cudnn.library == nullptr) {
+        if (!cudnn.library) {
             return;
         }
         try {
@@ -56,14 +57,15 @@ struct AttentionFactory::Libraries {
 AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,
                                               Precision precision) const {
     Fused fused = libraries_->fused(shape, storage_type(precision));
+    Made made;
     if (fused.attention != nullptr) {
-        return {.attention = std::move(fused.attention),
-                .method = AttentionMethod::fused,
-                .reason = ""};
+        made.attention = std::move(fused.attention);
+        made.method = AttentionMethod::fused;
+        return made;
     }
-    return {.attention = make_batched(shape, precision),
-            .method = AttentionMethod::batched,
-            .reason = std::move(fused.problem)};
+    made.attention = make_batched(shape, precision);
+    made.reason = std::move(fused.problem);
+    return made;
 }
 
 std::string AttentionFactory::cudnn_version() const {
@@ -78,9 +80,10 @@ struct AttentionFactory::Libraries {
 
 AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,
                                               Precision precision) const {
-    return {.attention = make_batched(shape, precision),
-            .method = AttentionMethod::batched,
-            .reason = "built without the headers of cuDNN 9.11 or later"};
+    Made made;
+    made.attention = make_batched(shape, precision);
+    made.reason = "built without the headers of cuDNN 9.11 or later";
+    return made;
 }
 
 std::string AttentionFactory::cudnn_version() const {

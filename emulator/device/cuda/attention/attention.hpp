@@ -8,7 +8,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include "emulator/base/enum_names.hpp"
 #include "emulator/base/precision.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/device/attention_shape.hpp"
@@ -48,6 +47,8 @@ class AttentionFactory {
     AttentionFactory();
     AttentionFactory(const AttentionFactory&) = delete;
     AttentionFactory& operator=(const AttentionFactory&) = delete;
+    AttentionFactory(AttentionFactory&&) = delete;
+    AttentionFactory& operator=(AttentionFactory&&) = delete;
     ~AttentionFactory();
 
     struct Made {
@@ -70,12 +71,3 @@ class AttentionFactory {
 };
 
 }  // namespace traindyno::cuda
-
-namespace traindyno {
-
-template <>
-struct EnumNames<cuda::AttentionMethod> {
-    static constexpr auto names = enum_table<cuda::AttentionMethod>("fused", "batched");
-};
-
-}  // namespace traindyno

@@ -82,10 +82,11 @@ OpenedCudnn open_cudnn(const std::string& root) {
         if (library != nullptr) {
             break;
         }
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): glibc keeps the text per thread
         problem += std::string(" ") + dlerror() + ";";
     }
     if (library == nullptr) {
-        return {.library = nullptr, .problem = problem + " set CUDNN_ROOT to where it is"};
+        return {.library = std::nullopt, .problem = problem + " set CUDNN_ROOT to where it is"};
     }
     CudnnLibrary table;
     Resolver resolve(library);
@@ -102,13 +103,13 @@ OpenedCudnn open_cudnn(const std::string& root) {
     resolve(table.finalize, "cudnnBackendFinalize");
     resolve(table.execute, "cudnnBackendExecute");
     if (!resolve.missing().empty()) {
-        return {.library = nullptr, .problem = "cuDNN has no function " + resolve.missing()};
+        return {.library = std::nullopt, .problem = "cuDNN has no function " + resolve.missing()};
     }
     if (table.get_version() < oldest) {
-        return {.library = nullptr,
+        return {.library = std::nullopt,
                 .problem = "cuDNN " + table.version_text() + " is older than 9.11"};
     }
-    return {.library = std::make_unique<const CudnnLibrary>(table), .problem = ""};
+    return {.library = table, .problem = ""};
 }
 
 }  // namespace traindyno::cuda

@@ -2,7 +2,7 @@
 // cuDNN's backend API, opened at run time: a missing library costs speed, not the program's start.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
 
 #include <cudnn_graph.h>
@@ -38,7 +38,7 @@ struct CudnnLibrary {
 };
 
 struct OpenedCudnn {
-    std::unique_ptr<const CudnnLibrary> library;  ///< empty when there is a problem
+    std::optional<CudnnLibrary> library;  ///< empty when there is a problem
     std::string problem;
 };
 

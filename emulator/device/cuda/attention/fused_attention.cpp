@@ -112,12 +112,12 @@ CudnnHandle::CudnnHandle(const CudnnLibrary& cudnn) {
 }
 
 cudnnHandle_t CudnnHandle::on(cudaStream_t stream) {
-    const auto& [library, handle] = owner_.get();
     if (stream != stream_) {
-        library->check(library->set_stream(handle, stream), "cudnnSetStream");
+        const CudnnLibrary& cudnn = *owner_.get().library;
+        cudnn.check(cudnn.set_stream(get(), stream), "cudnnSetStream");
         stream_ = stream;
     }
-    return handle;
+    return get();
 }
 
 Fused make_fused(const CudnnLibrary& cudnn,
