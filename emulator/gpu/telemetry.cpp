@@ -115,6 +115,7 @@ std::optional<double> energy_in(std::span<const GpuReading> readings,
 std::vector<SlowdownShare> shares(const std::map<std::string, std::int64_t>& counts,
                                   std::int64_t samples) {
     std::vector<SlowdownShare> list;
+    list.reserve(counts.size());
     for (const auto& [reason, count] : counts) {
         list.push_back(
             {.reason = reason, .share = static_cast<double>(count) / static_cast<double>(samples)});
