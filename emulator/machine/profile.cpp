@@ -48,17 +48,35 @@ SimTime arithmetic_time(const MachineProfile& machine, const ComputeOp& op, Prec
     return flops(op) / (rate.peak * rate.efficiency);
 }
 
+enum class AlongK : std::uint8_t { strided, contiguous };
+
+/// `elements` of bf16 become fp8 of one byte, plain or transposed.
+SimTime cast_time(const MachineProfile& machine, std::int64_t elements, AlongK along_k) {
+    if (along_k == AlongK::strided) {
+        return Bytes{elements} / (machine.memory_bandwidth * machine.memory_efficiency);
+    }
+    return kernel_time(
+        machine, SimTime{0}, size_of(elements, storage_type(Precision::fp8)) + Bytes{elements});
+}
+
 SimTime fp8_product_time(const MachineProfile& machine, const MatMul& op) {
     constexpr DType storage = storage_type(Precision::fp8);
-    const auto cast = [&](std::int64_t elements) {
-        return kernel_time(machine, SimTime{0}, size_of(elements, storage) + Bytes{elements});
-    };
     const std::int64_t a = op.m * op.k;
     const std::int64_t b = op.k * op.n;
-    const Bytes copies{a + b};
-    const Bytes multiplied = traffic(op, storage) - size_of(a + b, storage) + copies;
-    return cast(a) + cast(b) +
-           kernel_time(machine, arithmetic_time(machine, op, Precision::fp8), multiplied);
+    const Bytes moved = traffic(op, storage) - size_of(a + b, storage) + Bytes{a + b};
+    return cast_time(
+               machine, a, op.transpose_a == Transpose::no ? AlongK::contiguous : AlongK::strided) +
+           cast_time(machine,
+                     b,
+                     op.transpose_b == Transpose::yes ? AlongK::contiguous : AlongK::strided) +
+           kernel_time(machine, arithmetic_time(machine, op, Precision::fp8), moved);
+}
+
+/// 16-byte leading dimensions in every layout: what fp8 products need (cuBLAS documentation,
+/// cublasLtMatmul).
+bool has_fp8_sizes(const MatMul& op) {
+    constexpr std::int64_t multiple = 16;
+    return op.m % multiple == 0 && op.n % multiple == 0 && op.k % multiple == 0;
 }
 
 }  // namespace
@@ -88,8 +106,8 @@ SimTime op_time(const MachineProfile& machine, const ComputeOp& op, Precision pr
             machine, arithmetic_time(machine, op, precision), traffic(op, storage_type(precision)));
     }
     const auto* product = std::get_if<MatMul>(&op);
-    return product != nullptr ? fp8_product_time(machine, *product)
-                              : op_time(machine, op, Precision::bf16);
+    return product != nullptr && has_fp8_sizes(*product) ? fp8_product_time(machine, *product)
+                                                         : op_time(machine, op, Precision::bf16);
 }
 
 }  // namespace traindyno

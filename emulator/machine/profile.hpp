@@ -56,11 +56,12 @@ struct MachineProfile {
 [[nodiscard]] std::string substitution(const MachineProfile& machine, Precision precision);
 
 /// Time of `op` on `machine`: launch latency + max(FLOPs / sustained rate, traffic / sustained
-/// bandwidth). In fp8 a matrix product is three such kernels. Two cast an operand each: bf16 is
-/// read, fp8 written, 3 bytes per element. A cast that transposes, as Hopper needs where an operand
-/// is not contiguous along k, moves as many; scales come from earlier steps' maxima and take no
-/// pass of their own; no copy outlives its product. The third multiplies the copies at the fp8
-/// rate. All else, attention included, runs as in bf16.
+/// bandwidth). In fp8 a matrix product reads fp8 copies of its operands, at the fp8 rate, after the
+/// casts that made them: a kernel that reads bf16 and writes fp8 for each operand that is
+/// contiguous along k; for the other, the one byte per element that the kernel of an earlier
+/// product writes more, transposed, as Hopper wants it. Scales come from earlier steps, so that
+/// maxima take no pass of their own. All else runs as in bf16: attention, and products with a size
+/// that is no multiple of 16.
 [[nodiscard]] SimTime op_time(const MachineProfile& machine,
                               const ComputeOp& op,
                               Precision precision);

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/program/linear.hpp"
 #include "tests/unit/base/scratch_folder.hpp"
 
 namespace traindyno {
@@ -283,30 +284,48 @@ MachineProfile fp8_machine() {
     return machine;
 }
 
-TEST(OpTime, of_an_fp8_product_is_two_casts_and_the_product) {
-    // Weight's gradient: both operands are transposed, fp32 gradients are read and written.
-    const MatMul matmul{.m = 512,
-                        .n = 1024,
-                        .k = 8192,
-                        .transpose_a = Transpose::yes,
-                        .accumulate = Accumulate::yes,
-                        .a = {},
-                        .b = {},
-                        .c = {.space = Space::gradient}};
-    const double casts = 3.0 * (512 * 8192 + 8192 * 1024) / 50e9;
-    const double product = 2.0 * 512 * 1024 * 8192 / (20e12 * 0.25);
-    EXPECT_NEAR(to_seconds(op_time(fp8_machine(), matmul, Precision::fp8)),
-                3 * 2e-6 + casts + product,
+/// The three products of a linear layer: 1024 tokens, 512 inputs, 8192 outputs.
+std::array<MatMul, 3> linear_products() {
+    const Linear linear{
+        .tokens = 1024, .in = 512, .out = 8192, .weight = {.elements = 512LL * 8192}};
+    const Slice x{.elements = 1024LL * 512};
+    const Slice y{.elements = 1024LL * 8192};
+    return {forward(linear, x, y), input_gradient(linear, y, x), weight_gradient(linear, x, y)};
+}
+
+TEST(OpTime, of_fp8_products_casts_each_tensor_once_to_both_layouts) {
+    const auto products = linear_products();
+    const double weight = 512.0 * 8192;
+    const double x = 1024.0 * 512;
+    const double y = 1024.0 * 8192;
+    const double product = 2.0 * 1024 * 512 * 8192 / (20e12 * 0.25);
+    const auto seconds = [&](const MatMul& op) {
+        return to_seconds(op_time(fp8_machine(), op, Precision::fp8));
+    };
+    // 2 bytes read and 1 written at 50 GB/s; 1 more for a transpose. 2 us for each kernel.
+    EXPECT_NEAR(seconds(products[0]), 3 * 2e-6 + 3 * (x + weight) / 50e9 + product, 1e-11);
+    EXPECT_NEAR(seconds(products[1]), 2 * 2e-6 + (3 * y + weight) / 50e9 + product, 1e-11);
+    EXPECT_NEAR(seconds(products[2]), 2e-6 + (y + x) / 50e9 + product, 1e-11);
+    EXPECT_NEAR(seconds(products[0]) + seconds(products[1]) + seconds(products[2]),
+                6 * 2e-6 + 4 * (x + y + weight) / 50e9 + 3 * product,
                 1e-11);
 }
 
 TEST(OpTime, of_a_thin_fp8_product_reads_a_byte_per_operand_element) {
-    const MatMul matmul{.m = 1, .n = 4096, .k = 4096, .a = {}, .b = {}, .c = {}};
-    const double casts = 3.0 * (4096 + 4096 * 4096) / 50e9;
-    const double product = (4096 + 4096 * 4096 + 2.0 * 4096) / 50e9;
+    const MatMul matmul{
+        .m = 16, .n = 4096, .k = 4096, .transpose_b = Transpose::yes, .a = {}, .b = {}, .c = {}};
+    const double operands = 16 * 4096 + 4096 * 4096;
     EXPECT_NEAR(to_seconds(op_time(fp8_machine(), matmul, Precision::fp8)),
-                3 * 2e-6 + casts + product,
+                3 * 2e-6 + (3 * operands + operands + 2.0 * 16 * 4096) / 50e9,
                 1e-11);
+}
+
+TEST(OpTime, of_sizes_that_fp8_products_do_not_take_is_that_of_bf16) {
+    for (const auto& [m, n, k] : {std::array{24, 32, 32}, {32, 24, 32}, {32, 32, 24}}) {
+        const MatMul matmul{.m = m, .n = n, .k = k, .a = {}, .b = {}, .c = {}};
+        EXPECT_EQ(op_time(fp8_machine(), matmul, Precision::fp8),
+                  op_time(fp8_machine(), matmul, Precision::bf16));
+    }
 }
 
 TEST(OpTime, of_attention_and_adam_in_fp8_is_that_of_bf16) {
