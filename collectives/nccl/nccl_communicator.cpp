@@ -89,10 +89,10 @@ class NcclCommunicator final : public Communicator {
   public:
     NcclCommunicator(std::unique_ptr<Communicator> control,
                      NcclComm comm,
-                     const NcclOptions& options,
+                     NcclOptions options,
                      std::shared_ptr<LaneFamily> family)
         : control_(std::move(control)),
-          options_(options),
+          options_(std::move(options)),
           family_(std::move(family)),
           group_(std::make_shared<NcclLane>(std::move(comm))) {
         family_->add(group_);
