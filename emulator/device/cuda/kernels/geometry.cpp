@@ -93,10 +93,10 @@ RowBlock norm_backward_block(std::int64_t rows, std::int64_t vectors_per_row, in
     }
     const int per_thread = vectors_per_row > norm_backward_vectors / 3 ? 2 : 1;
     const int threads = threads_for(vectors_per_row, per_thread);
-    const int per_multiprocessor = std::clamp(threads_per_multiprocessor / threads, 1, 8);
+    const std::int64_t per_multiprocessor = std::clamp(threads_per_multiprocessor / threads, 1, 8);
     return {.threads = threads,
             .vectors_per_thread = per_thread,
-            .blocks = std::min<std::int64_t>(rows, per_multiprocessor * multiprocessors)};
+            .blocks = std::min(rows, per_multiprocessor * multiprocessors)};
 }
 
 std::int64_t row_groups(std::int64_t rows, std::int64_t columns, int multiprocessors) {
