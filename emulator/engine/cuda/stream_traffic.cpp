@@ -53,7 +53,7 @@ StreamTraffic::StreamTraffic(const StepProgram& program,
         return;
     }
     TD_EXPECT(ranks.rank() == GroupRank{program.rank.value()});
-    world_ = NcclComm::across(ranks, options.front().nccl, "world");
+    world_ = NcclComm::across(ranks, options.front().nccl);
     split_groups(program, ranks, options);
     connect();
 }
@@ -76,11 +76,12 @@ void StreamTraffic::split_groups(const StepProgram& program,
         const auto mine = group_of_kind(program, kind);
         const Group alone{.kind = kind, .members = {program.rank}};
         const Group& group = mine ? program.groups[*mine] : alone;
+        NcclOptions nccl = options[k].nccl;
+        nccl.name = to_string(kind);
         NcclComm comm =
             world_->split(number(group.members.front()),
                           static_cast<std::int32_t>(group.rank_of(program.rank).value()),
-                          options[k].nccl,
-                          std::string(to_string(kind)));
+                          nccl);
         if (mine) {
             groups_[*mine] = std::move(comm);
         }
@@ -89,7 +90,8 @@ void StreamTraffic::split_groups(const StepProgram& program,
 
 /// Boundary b lies between stages b and b + 1. A stage has at most one with even and one with odd
 /// b, so two splits make the communicators of all boundaries for one direction.
-void StreamTraffic::split_boundaries(const StepProgram& program, const NcclOptions& options) {
+void StreamTraffic::split_boundaries(const StepProgram& program, NcclOptions options) {
+    options.name = "pp";
     const auto index = group_of_kind(program, GroupKind::pp);
     const Group alone{.kind = GroupKind::pp, .members = {program.rank}};
     const Group& pipeline = index ? program.groups[*index] : alone;
@@ -103,7 +105,7 @@ void StreamTraffic::split_boundaries(const StepProgram& program, const NcclOptio
             const bool exists = lower >= 0 && lower + 1 < pipeline.size();
             const WorldRank color =
                 exists ? pipeline.members[static_cast<std::size_t>(lower)] : program.rank;
-            NcclComm both = world_->split(number(color), is_lower ? 0 : 1, options, "pp");
+            NcclComm both = world_->split(number(color), is_lower ? 0 : 1, options);
             if (exists) {
                 boundaries_[static_cast<std::size_t>(is_lower ? of_lower : of_upper)] =
                     std::move(both);

@@ -43,7 +43,7 @@ class StreamTraffic {
 
   private:
     void split_groups(const StepProgram& program, Communicator& ranks, const Options& options);
-    void split_boundaries(const StepProgram& program, const NcclOptions& options);
+    void split_boundaries(const StepProgram& program, NcclOptions options);
     void connect();
 
     [[nodiscard]] const NcclComm& comm(GroupId id) const { return groups_[id.index()].value(); }

@@ -227,7 +227,7 @@ TEST(BuildStep, selective_recomputation_drops_context_and_statistics) {
 
 TEST(BuildStep, statistics_of_attention_have_the_bytes_of_fp32_in_every_precision) {
     TrainingSetup setup = setup_of(Layout{}, 1);
-    for (const DType precision : {DType::fp32, DType::bf16}) {
+    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::fp16}) {
         setup.precision = precision;
         const Model model = small_gpt(1);
         const StepProgram program = build_step(model, Layout{}, setup, WorldRank{0});
@@ -238,7 +238,7 @@ TEST(BuildStep, statistics_of_attention_have_the_bytes_of_fp32_in_every_precisio
             std::get<AttentionForward>(
                 std::get<ComputeOp>(block_named(program, "layer_forward").ops.at(index).op))
                 .statistics;
-        EXPECT_EQ(size_of(statistics.elements, precision),
+        EXPECT_EQ(size_of(statistics.elements, storage_type(precision)),
                   size_of(setup.micro_batch * model.seq * model.heads, DType::fp32));
     }
 }
