@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <filesystem>
-#include <sstream>
 
 #include <fmt/format.h>
 
@@ -14,7 +13,7 @@ namespace traindyno {
 
 namespace {
 
-bool is_upper_case(char c) {
+bool is_capital(char c) {
     return c >= 'A' && c <= 'Z';
 }
 
@@ -22,17 +21,19 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/// "H200" of "NVIDIA H200 SXM 141GB": the first word of letters, then digits.
+/// "H200" of "NVIDIA H200 SXM 141GB", "A100" of "NVIDIA A100-SXM4-80GB": the first word of capital
+/// letters, then digits.
 std::string model_of(std::string_view device) {
-    std::istringstream words{std::string(device)};
-    for (std::string word; words >> word;) {
-        const auto letters = static_cast<std::size_t>(
-            std::find_if_not(word.begin(), word.end(), is_upper_case) - word.begin());
-        const bool digits =
-            std::all_of(word.begin() + static_cast<std::ptrdiff_t>(letters), word.end(), is_digit);
-        if (letters > 0 && letters < word.size() && digits) {
-            return word;
+    const auto word_ends = [](char c) { return c == ' ' || c == '-'; };
+    while (!device.empty()) {
+        const auto* const end = std::find_if(device.begin(), device.end(), word_ends);
+        const auto* const letters_end = std::find_if_not(device.begin(), end, is_capital);
+        if (letters_end != device.begin() && letters_end != end &&
+            std::all_of(letters_end, end, is_digit)) {
+            return {device.begin(), end};
         }
+        device.remove_prefix(static_cast<std::size_t>(end - device.begin()));
+        device.remove_prefix(device.empty() ? 0 : 1);
     }
     return "";
 }

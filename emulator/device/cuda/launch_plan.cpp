@@ -197,8 +197,11 @@ const ComputeOp& compute_op(const Block& block, std::uint32_t op) {
 
 }  // namespace
 
-LaunchPlan::LaunchPlan(const StepProgram& program, const CudaOptions& options, GemmLibrary& gemms) {
-    Planner planner(program, options, gemms);
+LaunchPlan::LaunchPlan(const StepProgram& program,
+                       const Fp8Plan* fp8,
+                       const CudaOptions& options,
+                       GemmLibrary& gemms) {
+    Planner planner(program, fp8, options, gemms);
     const std::vector<BlockPlan> plans =
         plan_blocks(program, [&](const FoldCandidate& c) { return planner.is_faster(c); });
     for (std::size_t b = 0; b < plans.size(); ++b) {

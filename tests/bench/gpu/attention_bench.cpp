@@ -22,6 +22,7 @@
 
 #include "emulator/device/cuda/attention/attention.hpp"
 #include "emulator/device/cuda/runtime.hpp"
+#include "tests/bench/gpu/figures.hpp"
 
 namespace traindyno::cuda {
 namespace {
@@ -173,6 +174,12 @@ int run(int rounds) {
         const Times fast = measure(*made.attention, shape, rounds);
         print_row(
             "fused", at, fast, fmt::format("{:.0f} / {:.0f} TF", at.forward, at.backward).c_str());
+        const double tflop = forward_tflop(shape);
+        record_figure(
+            fmt::format("attention forward {}", at.seq), tflop / fast.forward_ms * 1e3, "TFLOP/s");
+        record_figure(fmt::format("attention backward {}", at.seq),
+                      2.5 * tflop / fast.backward_ms * 1e3,
+                      "TFLOP/s");
         good = good && fast.forward_ms < slow.forward_ms && fast.backward_ms < slow.backward_ms;
     }
     return good ? EXIT_SUCCESS : EXIT_FAILURE;

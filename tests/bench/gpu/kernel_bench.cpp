@@ -17,6 +17,7 @@
 
 #include "emulator/device/cuda/kernels/kernels.hpp"
 #include "emulator/device/cuda/runtime.hpp"
+#include "tests/bench/gpu/figures.hpp"
 
 namespace traindyno {
 namespace {
@@ -74,6 +75,7 @@ class Bench {
                        median(measured.seconds) * 1e6,
                        rate(measured) * 1e-12,
                        rate(measured) / copy);
+            record_figure(measured.name, rate(measured) * 1e-12, "TB/s");
         }
     }
 
