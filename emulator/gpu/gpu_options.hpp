@@ -22,7 +22,7 @@ struct GpuOptions {
     GpuCollectives collectives = GpuCollectives::nccl;
     // With nccl only:
     StepLaunch launch = StepLaunch::eager;
-    std::array<GroupTraffic, enum_count<GroupKind>> groups;  ///< by GroupKind
+    std::array<GroupTraffic, enum_count<GroupKind>> groups{};  ///< by GroupKind
 };
 
 }  // namespace traindyno

@@ -31,9 +31,9 @@ struct GroupTraffic {
 };
 
 struct StreamRunnerOptions {
-    RunnerOptions runner;
+    RunnerOptions runner{};
     StepLaunch launch = StepLaunch::eager;
-    std::array<GroupTraffic, enum_count<GroupKind>> groups;  ///< by GroupKind
+    std::array<GroupTraffic, enum_count<GroupKind>> groups{};  ///< by GroupKind
 };
 
 }  // namespace traindyno

@@ -24,9 +24,10 @@ class TimedBackend final : public Backend {
 
     [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
                                                           Device& device,
-                                                          const GroupCommunicators& traffic,
+                                                          Communicator& /*ranks*/,
+                                                          const GroupCommunicators& groups,
                                                           RunnerOptions options) override {
-        return std::make_unique<Engine>(order, device, traffic, options);
+        return std::make_unique<Engine>(order, device, groups, options);
     }
 };
 

@@ -23,7 +23,7 @@ constexpr std::array recomputes{Recompute::none, Recompute::selective, Recompute
 /// Micro-batches of 2 sequences: 32 tokens of small_gpt, 16 of small_llama.
 TrainingSetup setup_for(const Layout& layout, Recompute recompute, std::int64_t micro_batches = 3) {
     TrainingSetup setup = setup_of(layout, micro_batches, 2);
-    setup.precision = DType::bf16;
+    setup.precision = Precision::fp8;
     setup.recompute = recompute;
     return setup;
 }
