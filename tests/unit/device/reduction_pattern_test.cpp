@@ -34,10 +34,12 @@ TEST(ReductionPattern, leaves_small_buffers_alone) {
     EXPECT_EQ(marks_in(check_minimum), 2);
 }
 
-TEST(ReductionPattern, tolerates_half_a_unit_per_addition) {
-    EXPECT_EQ(pattern_tolerance(DType::fp32, 20, 8), 0.0F);
-    EXPECT_EQ(pattern_tolerance(DType::bf16, 20, 8), 20.0F * 8 / 256);
-    EXPECT_EQ(pattern_tolerance(DType::fp16, 20, 8), 20.0F * 8 / 2048);
+TEST(ReductionPattern, tolerates_nothing_while_sums_are_exact_then_half_a_unit_per_addition) {
+    EXPECT_EQ(pattern_tolerance(DType::bf16, 256, 100), 0.0F);
+    EXPECT_EQ(pattern_tolerance(DType::bf16, 257, 100), 257.0F * 100 / 256);
+    EXPECT_EQ(pattern_tolerance(DType::fp16, 2048, 800), 0.0F);
+    EXPECT_EQ(pattern_tolerance(DType::fp16, 2049, 800), 2049.0F * 800 / 2048);
+    EXPECT_EQ(pattern_tolerance(DType::fp32, 2500, 1000), 0.0F);
 }
 
 }  // namespace
