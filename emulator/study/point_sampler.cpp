@@ -136,8 +136,9 @@ void PointSampler::run_batch(std::int64_t steps, StoppingRule& rule) {
     if (context_.options.tracing == Tracing::on) {
         account_for(traces);
     }
-    context_.progress(fmt::format("{} steps measured, median {:.4g} s",
+    context_.progress(fmt::format("{} step{} measured, median {:.4g} s",
                                   samples_.step_seconds.size(),
+                                  samples_.step_seconds.size() == 1 ? "" : "s",
                                   median(samples_.step_seconds)));
 }
 
