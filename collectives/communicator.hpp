@@ -44,7 +44,8 @@ class Pending {
 };
 
 /// Whether the caller has other work while the operation runs. `immediate` lets the implementation
-/// complete the operation before it returns, on its fastest path.
+/// complete the operation before it returns, on its fastest path. All members must say the same:
+/// MPI does not match a blocking collective with one that is not (MPI 3.1, section 5.12).
 enum class Urgency : std::uint8_t { background, immediate };
 
 /// One group of ranks. Calls on one communicator must come in the same order on every member, from

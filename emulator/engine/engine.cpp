@@ -37,7 +37,11 @@ Engine::Engine(const IssueOrder& order,
                Device& device,
                const GroupCommunicators& communicators,
                RunnerOptions options)
-    : order_(order), device_(device), communicators_(communicators), options_(options) {
+    : order_(order),
+      schedule_(order),
+      device_(device),
+      communicators_(communicators),
+      options_(options) {
     TD_EXPECT(communicators_.size() == order_.program().groups.size());
     done_.resize(order_.ops().size());
     spans_.resize(order_.ops().size());
@@ -152,10 +156,16 @@ void Engine::post(OpIndex index, LaneState& lane) {
 }
 
 /// With nothing else outstanding on this rank, the communication may block: only its own completion
-/// can release anything, so blocking cannot withhold an operation that another rank waits for.
-Urgency Engine::urgency() const {
-    const bool alone = communications_in_flight_ == 0 && submitted_ == harvested_;
-    return alone && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;
+/// can release anything, so blocking cannot withhold an operation that another rank waits for. All
+/// members must decide alike (a blocking call of MPI does not match one that is not), so it is the
+/// program that decides, and only for groups whose members run equal programs.
+Urgency Engine::urgency(OpIndex index) const {
+    const auto& op = std::get<CommOp>(order_.block_op(index).op);
+    const GroupKind kind = order_.program().groups[group_id(op).index()].kind;
+    const bool equal_programs = kind == GroupKind::tp || kind == GroupKind::dp;
+    const bool blocks = equal_programs && schedule_.runs_alone(index);
+    TD_EXPECT(!blocks || (communications_in_flight_ == 0 && submitted_ == harvested_));
+    return blocks && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;
 }
 
 Pending Engine::start(OpIndex index) {
@@ -189,7 +199,7 @@ Pending Engine::all_reduce(OpIndex index,
                            const AllReduce& op,
                            std::span<std::byte> buffer,
                            Communicator& group) {
-    const Urgency urgency = this->urgency();
+    const Urgency urgency = this->urgency(index);
     spans_[index].begin = now();
     if (urgency == Urgency::immediate) {
         blocked_since_.store(spans_[index].begin.count(), std::memory_order_relaxed);

@@ -14,6 +14,7 @@
 #include "collectives/communicator.hpp"
 #include "emulator/device/device.hpp"
 #include "emulator/engine/step_runner.hpp"
+#include "emulator/engine/stream_schedule.hpp"
 #include "emulator/program/issue_order.hpp"
 
 namespace traindyno {
@@ -57,7 +58,7 @@ class Engine final : public StepRunner {
                                      const AllReduce& op,
                                      std::span<std::byte> buffer,
                                      Communicator& group);
-    [[nodiscard]] Urgency urgency() const;
+    [[nodiscard]] Urgency urgency(OpIndex index) const;
     void complete(OpIndex index);
     [[nodiscard]] std::uint32_t check_key(OpIndex index);
     void verify(OpIndex index);
@@ -69,6 +70,7 @@ class Engine final : public StepRunner {
     [[nodiscard]] LaneState& state(Lane lane) { return lanes_[static_cast<std::size_t>(lane)]; }
 
     const IssueOrder& order_;
+    StreamSchedule schedule_;
     Device& device_;
     const GroupCommunicators& communicators_;
     RunnerOptions options_;

@@ -22,12 +22,32 @@ void merge(Progress& into, const Progress& other) {
     }
 }
 
+/// An operation runs alone if in every lane the first operation that is not known to be complete
+/// before it knows it to be complete: lane order carries that on to all later ones.
+std::vector<std::uint8_t> find_alone(const IssueOrder& order,
+                                     const std::vector<std::uint32_t>& position,
+                                     const std::vector<Progress>& before) {
+    std::vector<std::uint8_t> alone(order.ops().size(), 1);
+    for (OpIndex index = 0; index < alone.size(); ++index) {
+        const Lane own = order.ops()[index].lane;
+        for (std::size_t lane = 0; lane < enum_count<Lane>; ++lane) {
+            const auto ops = order.lane(static_cast<Lane>(lane));
+            const std::uint32_t next = before[index][lane];
+            if (lane != slot(own) && next < ops.size() &&
+                before[ops[next]][slot(own)] < position[index]) {
+                alone[index] = 0;
+            }
+        }
+    }
+    return alone;
+}
+
 }  // namespace
 
 StreamSchedule::StreamSchedule(const IssueOrder& order) : awaited_(order.ops().size()) {
     const auto count = static_cast<OpIndex>(order.ops().size());
     std::vector<std::uint32_t> position(count);  // within the lane, from 1
-    std::vector<Progress> known(count);          // once the operation is complete
+    std::vector<Progress> before(count);         // what is complete when the operation starts
     std::array<Progress, enum_count<Lane>> lane_knows{};
     first_.reserve(count + 1);
     first_.push_back(0);
@@ -49,16 +69,19 @@ StreamSchedule::StreamSchedule(const IssueOrder& order) : awaited_(order.ops().s
         }
         std::sort(candidates.rbegin(), candidates.rend());
         for (const OpIndex candidate : candidates) {
-            if (knows[slot(order.ops()[candidate].lane)] < position[candidate]) {
+            const std::size_t other = slot(order.ops()[candidate].lane);
+            if (knows[other] < position[candidate]) {
                 waits_.push_back(candidate);
                 awaited_[candidate] = 1;
-                merge(knows, known[candidate]);
+                merge(knows, before[candidate]);
+                knows[other] = position[candidate];
             }
         }
         first_.push_back(static_cast<std::uint32_t>(waits_.size()));
+        before[index] = knows;
         position[index] = ++knows[slot(lane)];
-        known[index] = knows;
     }
+    alone_ = find_alone(order, position, before);
     lanes_.push_back(Lane::compute);
     for (std::size_t lane = 0; lane < enum_count<Lane>; ++lane) {
         if (static_cast<Lane>(lane) != Lane::compute &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which operations a stream has to wait for when every lane is an in-order stream.
+// What the dependencies of a program come to when every lane is an in-order stream.
 #pragma once
 
 #include <array>
@@ -26,6 +26,10 @@ class StreamSchedule {
     /// Whether an operation of another lane waits for `index`.
     [[nodiscard]] bool is_awaited(OpIndex index) const { return awaited_[index] != 0; }
 
+    /// Whether every other operation of the rank is complete before `index` starts, or waits for
+    /// it. A property of the program: ranks with equal programs agree on it, however fast they are.
+    [[nodiscard]] bool runs_alone(OpIndex index) const { return alone_[index] != 0; }
+
     /// Lanes with operations; compute is always one of them.
     [[nodiscard]] std::span<const Lane> lanes() const { return lanes_; }
 
@@ -33,6 +37,7 @@ class StreamSchedule {
     std::vector<OpIndex> waits_;
     std::vector<std::uint32_t> first_;  ///< waits of operation i begin here in waits_
     std::vector<std::uint8_t> awaited_;
+    std::vector<std::uint8_t> alone_;
     std::vector<Lane> lanes_;
 };
 

@@ -73,6 +73,26 @@ TEST(StreamSchedule, does_not_wait_for_what_an_earlier_wait_implies) {
     EXPECT_EQ(waits(schedule, 4), (std::vector<OpIndex>{2}));
 }
 
+TEST(StreamSchedule, tells_what_runs_alone_by_the_program) {
+    StepProgram program = test::program_with_group(2, 100);
+    // 0 compute; 1 tp after 0; 2 compute beside it; 3 compute after 1; 4 tp after 3; 5 compute
+    // after 4
+    add_task(program,
+             {compute(),
+              reduce(Lane::tp, {0}),
+              compute(),
+              compute({1}),
+              reduce(Lane::tp, {3}),
+              compute({4})});
+    const StreamSchedule schedule{IssueOrder(program)};
+    EXPECT_TRUE(schedule.runs_alone(0));
+    EXPECT_FALSE(schedule.runs_alone(1));
+    EXPECT_FALSE(schedule.runs_alone(2));
+    EXPECT_TRUE(schedule.runs_alone(3));
+    EXPECT_TRUE(schedule.runs_alone(4));
+    EXPECT_TRUE(schedule.runs_alone(5));
+}
+
 /// Everything that is complete before an operation starts, by lane order and `edges`.
 using Ancestors = std::vector<std::vector<bool>>;
 
@@ -126,6 +146,11 @@ void expect_same_order_with_fewest_waits(const StepProgram& program) {
     }
     for (OpIndex index = 0; index < order.ops().size(); ++index) {
         EXPECT_EQ(schedule.is_awaited(index), awaited.contains(index));
+        bool alone = true;
+        for (OpIndex other = 0; other < order.ops().size(); ++other) {
+            alone = alone && (other == index || wanted[index][other] || wanted[other][index]);
+        }
+        EXPECT_EQ(schedule.runs_alone(index), alone) << index;
     }
 }
 
