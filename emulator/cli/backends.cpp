@@ -6,7 +6,7 @@
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/device/timed/timed_device.hpp"
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/host_driven.hpp"
 #include "emulator/gpu/module.hpp"
 
 namespace traindyno {
@@ -35,28 +35,15 @@ std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
          .memory_limit = request.machine->memory});
 }
 
-/// Steps driven by a host thread: the ranks' own communicator carries the traffic.
-class HostBackend final : public Backend {
+/// On a CPU, or on nothing but a clock.
+class CpuBackend final : public HostDrivenBackend {
   public:
-    HostBackend(const MeasureRequest& request, const RankResources& resources)
+    CpuBackend(const MeasureRequest& request, const RankResources& resources)
         : request_(request), resources_(resources) {}
 
     [[nodiscard]] std::unique_ptr<Device> make_device() override {
         return request_.device == DeviceKind::cpu ? make_cpu(request_, resources_)
                                                   : make_timed(request_);
-    }
-
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& /*ranks*/,
-                                                             Device& /*device*/) override {
-        return nullptr;
-    }
-
-    [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
-                                                          Device& device,
-                                                          Communicator& /*ranks*/,
-                                                          const GroupCommunicators& groups,
-                                                          RunnerOptions options) override {
-        return std::make_unique<Engine>(order, device, groups, options);
     }
 
   private:
@@ -69,7 +56,7 @@ class HostBackend final : public Backend {
 std::unique_ptr<Backend> make_backend(const MeasureRequest& request,
                                       const RankResources& resources) {
     if (request.device != DeviceKind::cuda) {
-        return std::make_unique<HostBackend>(request, resources);
+        return std::make_unique<CpuBackend>(request, resources);
     }
     GpuModule* module = find_gpu_module().module;
     TD_EXPECT(module != nullptr && resources.gpu);

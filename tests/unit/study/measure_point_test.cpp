@@ -4,30 +4,17 @@
 #include <gtest/gtest.h>
 
 #include "emulator/device/timed/timed_device.hpp"
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/host_driven.hpp"
 
 namespace traindyno {
 namespace {
 
 /// One rank on a device whose operations take 5 ms each.
-class TimedBackend final : public Backend {
+class TimedBackend final : public HostDrivenBackend {
   public:
     [[nodiscard]] std::unique_ptr<Device> make_device() override {
         return make_timed_device(
             {.duration = [](const ComputeOp&) { return from_seconds(0.005); }, .name = "timed"});
-    }
-
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& /*ranks*/,
-                                                             Device& /*device*/) override {
-        return nullptr;
-    }
-
-    [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
-                                                          Device& device,
-                                                          Communicator& /*ranks*/,
-                                                          const GroupCommunicators& groups,
-                                                          RunnerOptions options) override {
-        return std::make_unique<Engine>(order, device, groups, options);
     }
 };
 
