@@ -59,7 +59,7 @@ std::unique_ptr<CudaDevice> gpu(const Training& training, Folding folding) {
 
 std::unique_ptr<StepRunner> engine(const Trainer& trainer) {
     static const GroupCommunicators alone;
-    TD_EXPECT(trainer.program().groups.empty());
+    TD_EXPECT(trainer.order().program().groups.empty());
     return std::make_unique<Engine>(trainer.order(), trainer.device(), alone, RunnerOptions{});
 }
 

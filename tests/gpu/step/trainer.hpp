@@ -53,8 +53,6 @@ class Trainer {
     /// Makes `space`, which must be stored in fp32, hold `values`.
     void restore(Space space, std::vector<float> values);
 
-    [[nodiscard]] const StepProgram& program() const { return program_; }
-
     [[nodiscard]] const IssueOrder& order() const { return order_; }
 
     [[nodiscard]] Device& device() const { return *device_; }
