@@ -28,13 +28,21 @@ struct EnumNames<StreamPriority> {
     static constexpr auto names = enum_table<StreamPriority>("normal", "highest");
 };
 
+/// Whether a matrix product takes over the operations after it, where it can.
+enum class Folding : std::uint8_t {
+    timed,   ///< where one launch was measured to be faster
+    never,   ///< for comparison: every operation is a kernel of its own
+    always,  ///< for comparison: wherever cuBLASLt has an algorithm
+};
+
 struct CudaOptions {
     int ordinal = 0;  ///< CUDA's number among the devices visible to this process
     Precision precision = Precision::bf16;
     InputData data = InputData::normal;
     unsigned seed = 0;
-    FlopRate peak{0};          ///< dense peak of the device in that precision; 0 = unknown
-    int reserved_sms = 0;      ///< multiprocessors that matrix products leave to communication
+    FlopRate peak{0};      ///< dense peak of the device in that precision; 0 = unknown
+    int reserved_sms = 0;  ///< multiprocessors that matrix products leave to communication
+    Folding folding = Folding::timed;
     std::string plan_cache{};  ///< file of tuned plans; "" = tune anew and keep nothing
 };
 

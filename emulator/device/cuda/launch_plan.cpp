@@ -2,6 +2,7 @@
 #include "emulator/device/cuda/launch_plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "emulator/base/error.hpp"
@@ -105,14 +106,15 @@ class Planner {
           fp8_(products_of(program, fp8)),
           timer_(storage_type(program.precision), multiprocessors_of(options.ordinal)) {}
 
-    /// Whether one launch with the epilogue beats the plain product and kernels of ours.
-    bool is_faster(const FoldCandidate& candidate) {
+    /// Whether to fold: in the end, whether one launch with the epilogue beats the plain product
+    /// and kernels of ours.
+    bool folds(const FoldCandidate& candidate) {
         const MatMul& product = *candidate.product;
         const GemmKey plain =
             key_for(*candidate.block, product, {&product.a, &product.b, &product.c});
         GemmKey fused = plain;
         fused.epilogue = epilogue_of(candidate.fold);
-        if (broken_rule(fused)) {
+        if (options_.folding == Folding::never || broken_rule(fused)) {
             return false;
         }
         const auto time = [&](ElementwiseKind kind, std::int64_t rows, std::int64_t columns) {
@@ -121,6 +123,9 @@ class Planner {
         const std::int64_t m = product.m;
         const std::int64_t n = product.n;
         double together = gemms_.measure(fused);
+        if (options_.folding == Folding::always) {
+            return std::isfinite(together);
+        }
         double apart = gemms_.measure(plain);
         switch (candidate.fold) {
             case Fold::none:
@@ -203,7 +208,7 @@ LaunchPlan::LaunchPlan(const StepProgram& program,
                        GemmLibrary& gemms) {
     Planner planner(program, fp8, options, gemms);
     const std::vector<BlockPlan> plans =
-        plan_blocks(program, [&](const FoldCandidate& c) { return planner.is_faster(c); });
+        plan_blocks(program, [&](const FoldCandidate& c) { return planner.folds(c); });
     for (std::size_t b = 0; b < plans.size(); ++b) {
         const Block& block = program.blocks[b];
         for (const KernelStep& step : plans[b].steps) {
