@@ -9,20 +9,12 @@
 #include <gtest/gtest.h>
 
 #include "emulator/base/error.hpp"
+#include "tests/unit/cli/flags_of.hpp"
 
 namespace traindyno {
 namespace {
 
 using Values = std::map<std::string, std::string>;
-
-Flags flags_of(const Values& values) {
-    Flags flags{.command = Command::run, .values = {}, .points = {}, .positionals = {}};
-    flags.values["model"] = {.text = "gpt3-125m", .origin = "--model"};
-    for (const auto& [name, text] : values) {
-        flags.values[name] = {.text = text, .origin = "--" + name};
-    }
-    return flags;
-}
 
 GpuInventory one_gpu(const std::string& name) {
     return {.devices = {{.ordinal = 0,

@@ -8,18 +8,10 @@
 #include <gtest/gtest.h>
 
 #include "emulator/base/error.hpp"
+#include "tests/unit/cli/flags_of.hpp"
 
 namespace traindyno {
 namespace {
-
-Flags flags_of(const std::map<std::string, std::string>& values) {
-    Flags flags{.command = Command::run, .values = {}, .points = {}, .positionals = {}};
-    flags.values["model"] = {.text = "gpt3-125m", .origin = "--model"};
-    for (const auto& [name, text] : values) {
-        flags.values[name] = {.text = text, .origin = "--" + name};
-    }
-    return flags;
-}
 
 Precision precision_of(const std::map<std::string, std::string>& values) {
     Problems problems;

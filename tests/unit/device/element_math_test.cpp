@@ -7,25 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/device/activation_formulas.hpp"
+
 namespace traindyno {
 namespace {
-
-double sigmoid_of(double x) {
-    return 1 / (1 + std::exp(-x));
-}
-
-double gelu_of(double x) {
-    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
-
-double silu_of(double x) {
-    return x * sigmoid_of(x);
-}
-
-double slope(double (*f)(double), double x) {
-    constexpr double step = 1e-5;
-    return (f(x + step) - f(x - step)) / (2 * step);
-}
 
 float sigmoid_at(float x) {
     return static_cast<float>(sigmoid_of(static_cast<double>(x)));

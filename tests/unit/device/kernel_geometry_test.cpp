@@ -113,7 +113,7 @@ TEST(ScratchElements, hold_the_partial_sums_of_every_way_to_run_the_operation) {
                 op.kind = kind;
                 op.rows = rows;
                 op.columns = columns;
-                return scratch_elements(op, h200);
+                return cuda::scratch_elements(op, h200);
             };
             const std::int64_t groups = row_groups(rows, columns, h200);
             const std::int64_t norm = scratch(ElementwiseKind::norm_backward);
@@ -131,7 +131,7 @@ TEST(ScratchElements, hold_the_partial_sums_of_every_way_to_run_the_operation) {
     }
     Elementwise sum;
     sum.kind = ElementwiseKind::sum_of_squares;
-    EXPECT_GE(scratch_elements(sum, h200), loop_blocks(std::int64_t{1} << 40, 1, h200));
+    EXPECT_GE(cuda::scratch_elements(sum, h200), loop_blocks(std::int64_t{1} << 40, 1, h200));
 }
 
 }  // namespace

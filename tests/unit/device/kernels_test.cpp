@@ -14,6 +14,7 @@
 #include "emulator/device/cpu/simd.hpp"
 #include "emulator/device/elementwise_check.hpp"
 #include "emulator/device/random_values.hpp"
+#include "tests/unit/device/activation_formulas.hpp"
 
 namespace traindyno {
 namespace {
@@ -118,19 +119,6 @@ Values mapped(const Values& x, const std::function<double(double)>& f) {
 Values row_of(const Values& all, std::size_t row, std::size_t n) {
     const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * n);
     return {begin, begin + static_cast<std::ptrdiff_t>(n)};
-}
-
-double gelu_of(double x) {
-    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
-
-double silu_of(double x) {
-    return x / (1 + std::exp(-x));
-}
-
-double slope(double (*f)(double), double x) {
-    constexpr double step = 1e-5;
-    return (f(x + step) - f(x - step)) / (2 * step);
 }
 
 TEST_P(Kernels, bias_add_adds_the_bias_to_each_row) {
