@@ -9,6 +9,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/capability.hpp"
+#include "emulator/device/memory_check.hpp"
 #include "emulator/device/sleep_until.hpp"
 
 namespace traindyno {
@@ -50,7 +51,13 @@ void CudaDevice::prepare(const StepProgram& program) {
     intervals_.clear();
     completed_ = 0;
     executor_.reset();  // what it holds is available to its successor
-    executor_ = std::make_unique<CudaExecutor>(program, options_, stream_.get());
+    const Bytes free = free_device_memory();
+    try {
+        executor_ = std::make_unique<CudaExecutor>(program, options_, stream_.get());
+    } catch (const OutOfDeviceMemory&) {
+        // Tuning holds the operands of one product at a time, and others may use the GPU, too.
+        refuse_memory(memory_items(program), free, "and to tune; the GPU had free");
+    }
     TD_CUDA(cudaStreamSynchronize(stream_.get()));
 }
 

@@ -110,7 +110,7 @@ class Planner {
         const MatMul& product = *candidate.product;
         const GemmKey plain =
             key_for(*candidate.block, product, {&product.a, &product.b, &product.c});
-        GemmKey fused = plain;
+        GemmKey fused = key_for(*candidate.block, product, *candidate.step);
         fused.epilogue = epilogue_of(candidate.fold);
         if (broken_rule(fused)) {
             return false;
@@ -147,14 +147,7 @@ class Planner {
     }
 
     ProductLaunch launch_of(const Block& block, const MatMul& product, const KernelStep& step) {
-        const bool reads_bias = step.fold == Fold::bias || step.fold == Fold::bias_gelu;
-        GemmKey key = key_for(block,
-                              product,
-                              {&product.a,
-                               &product.b,
-                               &step.output,
-                               reads_bias ? &step.bias : &step.output,
-                               step.auxiliary.elements > 0 ? &step.auxiliary : &step.output});
+        GemmKey key = key_for(block, product, step);
         key.epilogue = epilogue_of(step.fold);
         return {.plan = &gemms_.prepare(key),
                 .step = step,
@@ -169,9 +162,23 @@ class Planner {
         return count;
     }
 
-    GemmKey key_for(const Block& block,
-                    const MatMul& product,
-                    std::initializer_list<const Slice*> operands) const {
+    /// For what `step` reads and writes. Gradients of biases are stored elsewhere first.
+    [[nodiscard]] GemmKey key_for(const Block& block,
+                                  const MatMul& product,
+                                  const KernelStep& step) const {
+        const bool reads_bias = step.fold == Fold::bias || step.fold == Fold::bias_gelu;
+        return key_for(block,
+                       product,
+                       {&product.a,
+                        &product.b,
+                        &step.output,
+                        reads_bias ? &step.bias : &step.output,
+                        step.auxiliary.elements > 0 ? &step.auxiliary : &step.output});
+    }
+
+    [[nodiscard]] GemmKey key_for(const Block& block,
+                                  const MatMul& product,
+                                  std::initializer_list<const Slice*> operands) const {
         const Fp8Product* fp8 = fp8_of(product);
         GemmKey key = fp8 != nullptr ? fp8_key(product, *fp8) : key_of(product, program_.precision);
         key.reserved_sms = options_.reserved_sms;
