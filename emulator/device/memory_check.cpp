@@ -66,15 +66,11 @@ Bytes available_memory(const std::filesystem::path& root) {
     return Bytes{room};
 }
 
-void require_fit(const std::vector<MemoryItem>& items, Bytes limit, std::string_view limit_name) {
-    Bytes needed;
+void refuse_memory(const std::vector<MemoryItem>& items, Bytes limit, std::string_view limit_name) {
+    const Bytes needed = total(items);
     std::string table;
     for (const MemoryItem& item : items) {
-        needed += item.bytes;
         table += fmt::format("\n  {:<16}{:>14.1f} MiB", item.name, mib(item.bytes));
-    }
-    if (needed <= limit) {
-        return;
     }
     throw ConfigError({fmt::format(
         "the model does not fit into memory (this rank needs {:.1f} MiB, {} {:.1f} MiB) use fewer "
@@ -86,6 +82,12 @@ void require_fit(const std::vector<MemoryItem>& items, Bytes limit, std::string_
         table,
         "total",
         mib(needed))});
+}
+
+void require_fit(const std::vector<MemoryItem>& items, Bytes limit, std::string_view limit_name) {
+    if (total(items) > limit) {
+        refuse_memory(items, limit, limit_name);
+    }
 }
 
 }  // namespace traindyno

@@ -15,6 +15,11 @@ namespace traindyno {
 /// groups (v2 and v1), whichever is less. `root` holds proc/ and sys/.
 [[nodiscard]] Bytes available_memory(const std::filesystem::path& root = "/");
 
+/// Throws ConfigError with a table of `items`, which `limit` does not hold.
+[[noreturn]] void refuse_memory(const std::vector<MemoryItem>& items,
+                                Bytes limit,
+                                std::string_view limit_name);
+
 /// Throws ConfigError with a table of `items` when they need more than `limit`.
 void require_fit(const std::vector<MemoryItem>& items, Bytes limit, std::string_view limit_name);
 

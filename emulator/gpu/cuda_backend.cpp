@@ -14,9 +14,16 @@ namespace traindyno {
 
 namespace {
 
+/// NCCL allocates at its first operations, after the model: per channel and neighbour a buffer for
+/// each protocol, about 9.5 MiB (NCCL 2.28.9, src/include/device.h), on up to 32 channels, and more
+/// for its trees and NVLS. A guess to be measured on 8 GPUs.
+constexpr Bytes nccl_memory{512LL * 1024 * 1024};
+
 class NcclBackend final : public Backend {
   public:
-    explicit NcclBackend(GpuOptions options) : options_(std::move(options)) {}
+    explicit NcclBackend(GpuOptions options) : options_(std::move(options)) {
+        options_.device.memory_per_group = nccl_memory;
+    }
 
     [[nodiscard]] std::unique_ptr<Device> make_device() override {
         return std::make_unique<CudaDevice>(options_.device);

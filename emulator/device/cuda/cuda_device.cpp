@@ -9,6 +9,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/capability.hpp"
+#include "emulator/device/memory_check.hpp"
 #include "emulator/device/sleep_until.hpp"
 
 namespace traindyno {
@@ -29,6 +30,7 @@ constexpr SimTime anchor_lasts = std::chrono::seconds{1};
 CudaOptions select_device(const CudaOptions& options) {
     TD_CUDA(cudaSetDevice(options.ordinal));
     require_precision(options.ordinal, options.precision);
+    require_multiprocessors(options.ordinal, options.reserved_sms);
     return options;
 }
 
@@ -50,7 +52,13 @@ void CudaDevice::prepare(const StepProgram& program) {
     intervals_.clear();
     completed_ = 0;
     executor_.reset();  // what it holds is available to its successor
-    executor_ = std::make_unique<CudaExecutor>(program, options_, stream_.get());
+    const Bytes free = free_device_memory();
+    try {
+        executor_ = std::make_unique<CudaExecutor>(program, options_, stream_.get());
+    } catch (const OutOfDeviceMemory&) {
+        // Tuning holds the operands of one product at a time, and others may use the GPU, too.
+        refuse_memory(memory_items(program), free, "and to tune; the GPU had free");
+    }
     TD_CUDA(cudaStreamSynchronize(stream_.get()));
 }
 
@@ -128,7 +136,8 @@ DeviceInfo CudaDevice::info() const {
             .name = name_,
             .threads = 0,
             .precision = options_.precision,
-            .peak = options_.peak};
+            .peak = options_.peak,
+            .notes = executor_ ? executor_->notes() : std::vector<std::string>{}};
 }
 
 }  // namespace traindyno

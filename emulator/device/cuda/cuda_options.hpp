@@ -40,8 +40,9 @@ struct CudaOptions {
     Precision precision = Precision::bf16;
     InputData data = InputData::normal;
     unsigned seed = 0;
-    FlopRate peak{0};      ///< dense peak of the device in that precision; 0 = unknown
-    int reserved_sms = 0;  ///< multiprocessors that matrix products leave to communication
+    FlopRate peak{0};           ///< dense peak of the device in that precision; 0 = unknown
+    Bytes memory_per_group{0};  ///< left free for each group's communicator
+    int reserved_sms = 0;       ///< multiprocessors that matrix products leave to communication
     Folding folding = Folding::timed;
     std::string plan_cache{};  ///< file of tuned plans; "" = tune anew and keep nothing
 };

@@ -2,20 +2,21 @@
 #include "emulator/device/cuda/executor.hpp"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/device/cuda/capability.hpp"
 #include "emulator/device/elementwise_check.hpp"
 #include "emulator/device/memory_check.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno {
 
 namespace {
-
-constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
-constexpr float activation_deviation = 1.0F;
 
 template <class Visit>
 void for_each_compute_op(const StepProgram& program, Visit&& visit) {
@@ -28,17 +29,17 @@ void for_each_compute_op(const StepProgram& program, Visit&& visit) {
     }
 }
 
-int multiprocessors_of(int ordinal) {
-    int count = 0;
-    TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
-    return count;
-}
-
-Bytes free_memory() {
-    std::size_t free = 0;
-    std::size_t total = 0;
-    TD_CUDA(cudaMemGetInfo(&free, &total));
-    return Bytes{static_cast<std::int64_t>(free)};
+std::optional<Fp8Plan> fp8_plan_of(const StepProgram& program) {
+    if (program.precision != Precision::fp8) {
+        return std::nullopt;
+    }
+    Fp8Plan plan = fp8_plan(program);
+    if (plan.tensors() == 0) {
+        throw ConfigError(
+            {"--precision fp8: no linear layer of the model can run in it (its sizes and the "
+             "tokens of a micro-batch have to be multiples of 16) use --precision bf16"});
+    }
+    return plan;
 }
 
 }  // namespace
@@ -51,21 +52,19 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
       stream_(stream),
       multiprocessors_(multiprocessors_of(options.ordinal)),
       gemms_(options.plan_cache),
-      fp8_plan_(program.precision == Precision::fp8 ? std::optional(fp8_plan(program))
-                                                    : std::nullopt),
+      fp8_plan_(fp8_plan_of(program)),
       plan_(program, fp8_plan_ ? &*fp8_plan_ : nullptr, options, gemms_) {
-    gemms_.save_plans();
     notes_ = gemms_.notes();
+    try {
+        gemms_.save_plans();
+    } catch (const ConfigError& error) {  // it only costs tuning anew
+        notes_.emplace_back(error.what());
+    }
     make_attentions(program);
     size_scratch(program);
+    find_first_update(program);
     require_memory(program);
-    memory_ = std::make_unique<DeviceMemory>(program);
-    if (fp8_plan_) {
-        fp8_ = std::make_unique<Fp8State>(program, *fp8_plan_, stream_);
-    }
-    scratch_ = DeviceBytes(size_of(scratch_elements_, DType::fp32));
-    attention_workspace_ = DeviceBytes(attention_workspace_size_);
-    bias_gradient_ = DeviceBytes(size_of(plan_.bias_gradient_elements(), DType::fp32));
+    allocate(program);
     warm_up(program);
     fill();
     if (fp8_) {
@@ -119,6 +118,15 @@ void CudaExecutor::size_scratch(const StepProgram& program) {
     }
 }
 
+/// All OptimizerSteps come when the last gradient is complete, hence after the last cast.
+void CudaExecutor::find_first_update(const StepProgram& program) {
+    for_each_compute_op(program, [&](const ComputeOp& op) {
+        if (first_update_ == nullptr && std::holds_alternative<OptimizerStep>(op)) {
+            first_update_ = &op;
+        }
+    });
+}
+
 void CudaExecutor::require_memory(const StepProgram& program) const {
     std::vector<MemoryItem> items = memory_items(program);
     items.push_back(
@@ -129,18 +137,39 @@ void CudaExecutor::require_memory(const StepProgram& program) const {
         const std::vector<MemoryItem> fp8 = memory_items(*fp8_plan_);
         items.insert(items.end(), fp8.begin(), fp8.end());
     }
-    require_fit(items, free_memory(), "the GPU has free");
+    const auto groups = static_cast<std::int64_t>(program.groups.size());
+    if (const Bytes communication{groups * options_.memory_per_group.value()};
+        communication > Bytes{0}) {
+        items.push_back({.name = "communication", .bytes = communication});
+    }
+    require_fit(items, free_device_memory(), "the GPU has free");
+}
+
+void CudaExecutor::allocate(const StepProgram& program) {
+    memory_ = std::make_unique<DeviceMemory>(program);
+    if (fp8_plan_) {
+        fp8_ = std::make_unique<Fp8State>(program, *fp8_plan_, stream_);
+    }
+    scratch_ = DeviceBytes(size_of(scratch_elements_, DType::fp32));
+    attention_workspace_ = DeviceBytes(attention_workspace_size_);
+    bias_gradient_ = DeviceBytes(size_of(plan_.bias_gradient_elements(), DType::fp32));
 }
 
 /// Runs every kernel once before any collective is under way: CUDA loads a kernel at its first
 /// launch and may wait for the whole device meanwhile, a collective of this rank included.
+/// Kernels also differ by the alignment of their operands, hence by that of a task's bases.
 void CudaExecutor::warm_up(const StepProgram& program) {
-    std::vector<bool> warm(program.blocks.size());
+    const auto misalignment = [&](std::int64_t base) {
+        return base * element_size(storage_) % std::int64_t{cuda::vector_bytes};
+    };
+    std::set<std::tuple<std::size_t, std::int64_t, std::int64_t>> warm;
     for (const Task& task : program.tasks) {
-        if (warm[task.block.index()]) {
+        if (!warm.emplace(task.block.index(),
+                          misalignment(task.parameter_base),
+                          misalignment(task.saved_base))
+                 .second) {
             continue;
         }
-        warm[task.block.index()] = true;
         for (const BlockOp& op : program.blocks[task.block.index()].ops) {
             if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
                 run(*compute, task);
@@ -170,6 +199,9 @@ void CudaExecutor::fill() {
 }
 
 void CudaExecutor::run(const ComputeOp& op, const Task& task) {
+    if (fp8_ && &op == first_update_) {
+        fp8_->update_scales(stream_);
+    }
     if (!plan_.is_folded(op)) {
         std::visit(Overloaded{[&](const MatMul& product) { run_op(op, product, task); },
                               [&](const auto& other) { run_op(other, task); }},
@@ -245,9 +277,6 @@ void CudaExecutor::run_op(const Elementwise& op, const Task& task) {
 }
 
 void CudaExecutor::run_op(const OptimizerStep& op, const Task& task) {
-    if (fp8_) {
-        fp8_->update_scales(stream_);
-    }
     const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
     const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
     const std::int64_t first = op.offset + task.parameter_base;

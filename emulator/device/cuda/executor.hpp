@@ -36,7 +36,9 @@ class CudaExecutor {
   private:
     void make_attentions(const StepProgram& program);
     void size_scratch(const StepProgram& program);
+    void find_first_update(const StepProgram& program);
     void require_memory(const StepProgram& program) const;
+    void allocate(const StepProgram& program);
     void fill();
     void warm_up(const StepProgram& program);
 
@@ -61,7 +63,8 @@ class CudaExecutor {
     Bytes attention_workspace_size_{0};
     std::int64_t scratch_elements_ = 0;
     std::unique_ptr<DeviceMemory> memory_;
-    std::unique_ptr<Fp8State> fp8_;  ///< in fp8 only
+    std::unique_ptr<Fp8State> fp8_;            ///< in fp8 only
+    const ComputeOp* first_update_ = nullptr;  ///< first OptimizerStep: then all casts are done
     DeviceBytes scratch_;
     DeviceBytes attention_workspace_;
     DeviceBytes bias_gradient_;   ///< that a product stores before it is added

@@ -24,9 +24,14 @@ std::byte* allocate_pinned(Bytes size) {
 }  // namespace
 
 void check_cuda(cudaError_t code, const char* call, Where where) {
-    if (code != cudaSuccess) {
-        throw LibraryError("CUDA", code, cudaGetErrorString(code), call, where);
+    if (code == cudaSuccess) {
+        return;
     }
+    (void)cudaGetLastError();  // or the next check of a launch would find it again
+    if (code == cudaErrorMemoryAllocation) {
+        throw OutOfDeviceMemory("CUDA", code, cudaGetErrorString(code), call, where);
+    }
+    throw LibraryError("CUDA", code, cudaGetErrorString(code), call, where);
 }
 
 // Destroying an object after a failed kernel reports that failure again: it was thrown before.
@@ -62,6 +67,13 @@ bool is_complete(cudaEvent_t event) {
     }
     check_cuda(state, "cudaEventQuery", Where::here());
     return true;
+}
+
+Bytes free_device_memory() {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    TD_CUDA(cudaMemGetInfo(&free, &total));
+    return Bytes{static_cast<std::int64_t>(free)};
 }
 
 DeviceBytes::DeviceBytes(Bytes size) : memory_(allocate_device(size)), size_(size) {}

@@ -14,7 +14,13 @@
 
 namespace traindyno {
 
-/// Throws LibraryError unless `code` is success.
+/// The GPU has no room for an allocation.
+class OutOfDeviceMemory : public LibraryError {
+  public:
+    using LibraryError::LibraryError;
+};
+
+/// Throws LibraryError unless `code` is success: OutOfDeviceMemory where that is why.
 void check_cuda(cudaError_t code, const char* call, Where where);
 
 struct StreamTraits {
@@ -44,6 +50,9 @@ enum class EventTiming : std::uint8_t { off, on };
 
 /// True once everything recorded before the event is done. Throws LibraryError for a failed kernel.
 [[nodiscard]] bool is_complete(cudaEvent_t event);
+
+/// What the current device can still give.
+[[nodiscard]] Bytes free_device_memory();
 
 /// Owner of device memory. Freed with cudaFree, which waits for the device.
 class DeviceBytes {

@@ -73,7 +73,11 @@ class BlockPlanner {
         for (const Fold fold : longest_first) {
             std::optional<KernelStep> step = match(op, *product, fold);
             if (step && is_legal(*step, *product) &&
-                choice_({.block = &block_, .op = op, .product = product, .fold = fold})) {
+                choice_({.block = &block_,
+                         .op = op,
+                         .product = product,
+                         .fold = fold,
+                         .step = &*step})) {
                 return *std::move(step);
             }
         }

@@ -60,6 +60,7 @@ struct FoldCandidate {
     std::uint32_t op = 0;  ///< the matrix product
     const MatMul* product = nullptr;
     Fold fold = Fold::none;
+    const KernelStep* step = nullptr;  ///< what would be launched
 };
 
 /// Whether to fold. Asked for each product from the longest fold down, until one is taken.

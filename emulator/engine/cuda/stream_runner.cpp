@@ -2,6 +2,7 @@
 #include "emulator/engine/cuda/stream_runner.hpp"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/kernels/kernels.hpp"
 #include "emulator/device/cuda/nvtx_range.hpp"
+#include "emulator/device/reduction_pattern.hpp"
 #include "emulator/engine/describe_op.hpp"
 
 namespace traindyno {
@@ -60,9 +62,7 @@ StreamRunner::StreamRunner(const IssueOrder& order,
       counters_(Bytes{sizeof(cuda::PatternCounters)}) {
     make_lanes();
     make_events();
-    const cudaStream_t stream = state(Lane::compute).stream;
-    TD_CUDA(cudaMemsetAsync(counters_.data(), 0, sizeof(cuda::PatternCounters), stream));
-    TD_CUDA(cudaStreamSynchronize(stream));
+    load_checks();
 }
 
 void StreamRunner::make_lanes() {
@@ -95,31 +95,83 @@ void StreamRunner::make_events() {
     }
 }
 
+/// Runs the kernels that mark and check reduced buffers, for the reason of CudaExecutor's warm-up.
+void StreamRunner::load_checks() {
+    const cudaStream_t stream = state(Lane::compute).stream;
+    auto* const counters = reinterpret_cast<cuda::PatternCounters*>(counters_.data());
+    const DeviceBytes buffer(size_of(check_minimum, DType::fp32));
+    std::set<DType> types;
+    for (OpIndex index = 0; index < order_.ops().size(); ++index) {
+        const auto* op = std::get_if<CommOp>(&order_.block_op(index).op);
+        const auto* reduce = op == nullptr ? nullptr : std::get_if<AllReduce>(op);
+        if (reduce != nullptr && types.insert(reduce->dtype).second) {
+            cuda::stamp_pattern(
+                buffer.data(), reduce->dtype, check_minimum, GroupRank{0}, 0, stream);
+            cuda::check_pattern(buffer.data(),
+                                reduce->dtype,
+                                check_minimum,
+                                reduce->reduction,
+                                1,
+                                0,
+                                counters,
+                                stream);
+        }
+    }
+    TD_CUDA(cudaMemsetAsync(counters_.data(), 0, sizeof(cuda::PatternCounters), stream));
+    TD_CUDA(cudaStreamSynchronize(stream));
+}
+
+/// Whatever fails, no kernel may stay behind that waits for a peer: the memory that goes next is
+/// freed by calls that wait for the device.
 StepTrace StreamRunner::run_step(Traffic traffic, Tracing tracing) {
+    try {
+        return time_step(traffic, tracing);
+    } catch (...) {
+        blocked_since_.store(now().count(), std::memory_order_relaxed);
+        traffic_.abort();
+        throw;
+    }
+}
+
+StepTrace StreamRunner::time_step(Traffic traffic, Tracing tracing) {
+    const Graph* graph = graph_of(traffic, tracing);
     device_.clock().anchor();
     StepTrace trace;
     trace.begin = device_.clock().anchored_at();
-    launch(traffic, tracing);
+    launch(traffic, tracing, graph);
     wait_for_end();
     warm_ = warm_ || traffic == Traffic::real;
     trace.end = now();
     if (tracing == Tracing::on) {
         trace.spans = spans();
+        for (const Span& span : trace.spans) {  // the GPU's clock is known to a few us
+            trace.end = std::max(trace.end, span.end);
+        }
     }
     return trace;
 }
 
-void StreamRunner::launch(Traffic traffic, Tracing tracing) {
-    const cudaStream_t compute = state(Lane::compute).stream;
+/// Null where the step is enqueued operation by operation. Captured before the step's time begins.
+StreamRunner::Graph* StreamRunner::graph_of(Traffic traffic, Tracing tracing) {
     if (options_.launch == StepLaunch::eager || !warm_) {
+        return nullptr;
+    }
+    Graph& graph =
+        graphs_.at(static_cast<std::size_t>(traffic)).at(static_cast<std::size_t>(tracing));
+    if (graph.empty()) {
+        graph = capture(traffic, tracing);
+        blocked_since_.store(0, std::memory_order_relaxed);
+    }
+    return &graph;
+}
+
+void StreamRunner::launch(Traffic traffic, Tracing tracing, const Graph* graph) {
+    const cudaStream_t compute = state(Lane::compute).stream;
+    blocked_since_.store(now().count(), std::memory_order_relaxed);
+    if (graph == nullptr) {
         enqueue_step(traffic, tracing, Recording::eager);
     } else {
-        Graph& graph =
-            graphs_.at(static_cast<std::size_t>(traffic)).at(static_cast<std::size_t>(tracing));
-        if (graph.empty()) {
-            graph = capture(traffic, tracing);
-        }
-        TD_CUDA(cudaGraphLaunch(graph.get(), compute));
+        TD_CUDA(cudaGraphLaunch(graph->get(), compute));
     }
     TD_CUDA(cudaEventRecord(finished_.get(), compute));
     blocked_since_.store(0, std::memory_order_relaxed);
@@ -138,6 +190,7 @@ StreamRunner::Graph StreamRunner::capture(Traffic traffic, Tracing tracing) {
     check_cuda(made, "cudaGraphInstantiate", Where::here());
     Graph graph(executable);
     TD_CUDA(cudaGraphUpload(graph.get(), compute));
+    TD_CUDA(cudaStreamSynchronize(compute));
     return graph;
 }
 
@@ -150,9 +203,14 @@ void StreamRunner::enqueue_step(Traffic traffic, Tracing tracing, Recording reco
             TD_CUDA(cudaStreamWaitEvent(state(lane).stream, started_.get(), 0));
         }
     }
+    enqueued_ = 0;
     for (OpIndex index = 0; index < order_.ops().size(); ++index) {
         blocked_since_.store(now().count(), std::memory_order_relaxed);
         enqueue(index, traffic, tracing, recording);
+        enqueued_ = index + 1;
+        if (enqueued_ == order_.last_of(order_.ops()[index].task)) {
+            (void)progressed();  // so that outstanding() is right when the next call blocks
+        }
     }
     for (const Lane lane : schedule_.lanes()) {
         if (!is_compute(lane)) {
@@ -245,12 +303,10 @@ void StreamRunner::wait_for_end() {
         if (progressed()) {
             last_progress = now();
         } else if (now() - last_progress > options_.runner.timeout) {
-            const std::string waiting_for = outstanding();
-            traffic_.abort();
             throw HangError(fmt::format(
                 "nothing completed for {:.0f} s (a rank is missing or stuck) outstanding here:\n{}",
                 to_seconds(options_.runner.timeout),
-                waiting_for));
+                outstanding()));
         }
         if (options_.runner.waiting == Waiting::sleep) {
             std::this_thread::sleep_for(sleep_poll);
@@ -268,7 +324,7 @@ bool StreamRunner::progressed() {
     bool any = false;
     for (const Lane lane : schedule_.lanes()) {
         LaneState& at = state(lane);
-        while (at.reached < at.milestones.size() &&
+        while (at.reached < at.milestones.size() && at.milestones[at.reached] < enqueued_ &&
                is_complete(done_[at.milestones[at.reached]].get())) {
             ++at.reached;
             any = true;

@@ -60,7 +60,10 @@ class StreamRunner final : public StepRunner {
 
     void make_lanes();
     void make_events();
-    void launch(Traffic traffic, Tracing tracing);
+    void load_checks();
+    [[nodiscard]] StepTrace time_step(Traffic traffic, Tracing tracing);
+    [[nodiscard]] Graph* graph_of(Traffic traffic, Tracing tracing);
+    void launch(Traffic traffic, Tracing tracing, const Graph* graph);
     [[nodiscard]] Graph capture(Traffic traffic, Tracing tracing);
     void enqueue_step(Traffic traffic, Tracing tracing, Recording recording);
     void enqueue(OpIndex index, Traffic traffic, Tracing tracing, Recording recording);
@@ -86,7 +89,8 @@ class StreamRunner final : public StepRunner {
     std::vector<CudaEvent> done_;   ///< of operations that are awaited or milestones; else empty
     std::vector<CudaEvent> begin_;  ///< of every operation, once a step has been traced
     std::vector<CudaEvent> end_;
-    bool warm_ = false;  ///< a step with traffic has run: NCCL has nothing left to set up
+    OpIndex enqueued_ = 0;  ///< operations of the running step that are in their streams
+    bool warm_ = false;     ///< a step with traffic has run: NCCL has nothing left to set up
     std::array<std::array<Graph, enum_count<Tracing>>, 2> graphs_;  ///< by traffic and tracing
     DeviceBytes counters_;
     std::atomic<std::int64_t> blocked_since_{0};

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/engine/cuda/stream_traffic.hpp"
 
+#include <chrono>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
@@ -55,7 +59,7 @@ StreamTraffic::StreamTraffic(const StepProgram& program,
     TD_EXPECT(ranks.rank() == GroupRank{program.rank.value()});
     world_ = NcclComm::across(ranks, options.front().nccl);
     split_groups(program, ranks, options);
-    connect();
+    connect(options.front().nccl.timeout);
 }
 
 /// A rank outside every group of a kind splits off alone, under its own number: a group goes by the
@@ -114,29 +118,51 @@ void StreamTraffic::split_boundaries(const StepProgram& program, NcclOptions opt
     }
 }
 
+/// What fails here is given up before `word` is: freeing device memory waits for every kernel, one
+/// without a peer included.
+void StreamTraffic::connect(SimTime timeout) {
+    const CudaStream stream = make_stream();
+    const CudaEvent connected = make_event(EventTiming::off);
+    const DeviceBytes word(Bytes{element_size(DType::fp32)});
+    try {
+        use_once(word.data(), stream.get());
+        TD_CUDA(cudaEventRecord(connected.get(), stream.get()));
+        const auto deadline = std::chrono::steady_clock::now() + timeout;
+        while (!is_complete(connected.get())) {
+            check();
+            if (std::chrono::steady_clock::now() > deadline) {
+                throw HangError(
+                    fmt::format("NCCL did not connect all ranks within {:.0f} s (a rank is lost or "
+                                "still busy) look at the other ranks' output",
+                                to_seconds(timeout)));
+            }
+            std::this_thread::sleep_for(std::chrono::microseconds{50});
+        }
+    } catch (...) {
+        abort();
+        throw;
+    }
+}
+
 /// NCCL connects two ranks at their first operation, which then waits on the host. Here that cannot
 /// deadlock: all ranks do the same in the same order, and a chain of messages resolves from its
 /// end.
-void StreamTraffic::connect() {
-    const CudaStream stream = make_stream();
-    const DeviceBytes word(Bytes{element_size(DType::fp32)});
+void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
     for (std::optional<NcclComm>& group : groups_) {
         if (group) {
-            group->all_reduce(word.data(), 1, DType::fp32, Reduction::max, stream.get());
+            group->all_reduce(word, 1, DType::fp32, Reduction::max, stream);
         }
     }
+    const std::int64_t size = element_size(DType::fp32);
     for (const auto& [send, recv] : {std::pair{Lane::pp_send_forward, Lane::pp_recv_forward},
                                      std::pair{Lane::pp_send_backward, Lane::pp_recv_backward}}) {
-        const Bytes size = word.size();
         if (auto& from = boundaries_[static_cast<std::size_t>(recv)]) {
-            from->recv(
-                word.data(), size.value(), GroupRank{1 - from->rank().value()}, stream.get());
+            from->recv(word, size, GroupRank{1 - from->rank().value()}, stream);
         }
         if (auto& to = boundaries_[static_cast<std::size_t>(send)]) {
-            to->send(word.data(), size.value(), GroupRank{1 - to->rank().value()}, stream.get());
+            to->send(word, size, GroupRank{1 - to->rank().value()}, stream);
         }
     }
-    TD_CUDA(cudaStreamSynchronize(stream.get()));
 }
 
 void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream) {

@@ -44,7 +44,8 @@ class StreamTraffic {
   private:
     void split_groups(const StepProgram& program, Communicator& ranks, const Options& options);
     void split_boundaries(const StepProgram& program, NcclOptions options);
-    void connect();
+    void connect(SimTime timeout);
+    void use_once(std::byte* word, cudaStream_t stream);
 
     [[nodiscard]] const NcclComm& comm(GroupId id) const { return groups_[id.index()].value(); }
 
