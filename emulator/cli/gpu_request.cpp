@@ -20,6 +20,7 @@ constexpr std::array gpu_flags{"collectives",
                                "data",
                                "nccl-ctas",
                                "nccl-priority",
+                               "nccl-register",
                                "reserve-sms",
                                "plan-cache",
                                "share-gpu"};
@@ -158,6 +159,7 @@ void read_gpu(const FlagReader& read,
     request.gpu.device.seed = static_cast<unsigned>(request.measure.seed);
     request.gpu.device.peak = peak_of(request, gpus);
     for (GroupTraffic& group : request.gpu.groups) {
+        group.registration = read.choice<Registration>("nccl-register").value_or(Registration::off);
         group.nccl.timeout = from_seconds(request.measure.timeout_seconds);
         group.nccl.sharing = read.given("share-gpu") ? GpuSharing::allowed : GpuSharing::refused;
     }

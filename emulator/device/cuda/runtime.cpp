@@ -5,18 +5,16 @@ namespace traindyno {
 
 namespace {
 
-std::byte* allocate_device(Bytes size) {
+template <CudaMemory kind>
+std::byte* allocate(Bytes size) {
     void* memory = nullptr;
     if (size > Bytes{0}) {
-        TD_CUDA(cudaMalloc(&memory, static_cast<std::size_t>(size.value())));
-    }
-    return static_cast<std::byte*>(memory);
-}
-
-std::byte* allocate_pinned(Bytes size) {
-    void* memory = nullptr;
-    if (size > Bytes{0}) {
-        TD_CUDA(cudaMallocHost(&memory, static_cast<std::size_t>(size.value())));
+        const auto bytes = static_cast<std::size_t>(size.value());
+        if constexpr (kind == CudaMemory::device) {
+            TD_CUDA(cudaMalloc(&memory, bytes));
+        } else {
+            TD_CUDA(cudaMallocHost(&memory, bytes));
+        }
     }
     return static_cast<std::byte*>(memory);
 }
@@ -76,16 +74,19 @@ Bytes free_device_memory() {
     return Bytes{static_cast<std::int64_t>(free)};
 }
 
-DeviceBytes::DeviceBytes(Bytes size) : memory_(allocate_device(size)), size_(size) {}
+template <CudaMemory kind>
+CudaBytes<kind>::CudaBytes(Bytes size) : memory_(allocate<kind>(size)), size_(size) {}
 
-void DeviceBytes::Traits::destroy(Handle memory) noexcept {
-    (void)cudaFree(memory);
+template <CudaMemory kind>
+void CudaBytes<kind>::Traits::destroy(Handle memory) noexcept {
+    if constexpr (kind == CudaMemory::device) {
+        (void)cudaFree(memory);
+    } else {
+        (void)cudaFreeHost(memory);
+    }
 }
 
-PinnedBytes::PinnedBytes(Bytes size) : memory_(allocate_pinned(size)), size_(size) {}
-
-void PinnedBytes::Traits::destroy(Handle memory) noexcept {
-    (void)cudaFreeHost(memory);
-}
+template class CudaBytes<CudaMemory::device>;
+template class CudaBytes<CudaMemory::pinned>;
 
 }  // namespace traindyno

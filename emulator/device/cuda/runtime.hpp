@@ -54,11 +54,17 @@ enum class EventTiming : std::uint8_t { off, on };
 /// What the current device can still give.
 [[nodiscard]] Bytes free_device_memory();
 
-/// Owner of device memory. Freed with cudaFree, which waits for the device.
-class DeviceBytes {
+enum class CudaMemory : std::uint8_t {
+    device,  ///< freed with cudaFree, which waits for the device
+    pinned,  ///< on the host, page-locked: copies to and from it run beside kernels
+};
+
+/// Owner of memory for a GPU.
+template <CudaMemory kind>
+class CudaBytes {
   public:
-    DeviceBytes() = default;
-    explicit DeviceBytes(Bytes size);
+    CudaBytes() = default;
+    explicit CudaBytes(Bytes size);
 
     [[nodiscard]] std::byte* data() const { return memory_.get(); }
 
@@ -77,28 +83,11 @@ class DeviceBytes {
     Bytes size_{0};
 };
 
-/// Owner of page-locked host memory: copies to and from it run beside kernels.
-class PinnedBytes {
-  public:
-    PinnedBytes() = default;
-    explicit PinnedBytes(Bytes size);
+extern template class CudaBytes<CudaMemory::device>;
+extern template class CudaBytes<CudaMemory::pinned>;
 
-    [[nodiscard]] std::byte* data() const { return memory_.get(); }
-
-    [[nodiscard]] Bytes size() const { return size_; }
-
-  private:
-    struct Traits {
-        using Handle = std::byte*;
-
-        static Handle null() { return nullptr; }
-
-        static void destroy(Handle memory) noexcept;
-    };
-
-    UniqueHandle<Traits> memory_;
-    Bytes size_{0};
-};
+using DeviceBytes = CudaBytes<CudaMemory::device>;
+using PinnedBytes = CudaBytes<CudaMemory::pinned>;
 
 }  // namespace traindyno
 

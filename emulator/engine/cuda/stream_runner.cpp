@@ -60,6 +60,9 @@ StreamRunner::StreamRunner(const IssueOrder& order,
       started_(make_event(EventTiming::off)),
       finished_(make_event(EventTiming::off)),
       counters_(Bytes{sizeof(cuda::PatternCounters)}) {
+    traffic_.register_buffers(order_, options_.groups, [&](const Slice& slice, const Task& task) {
+        return device_.memory(slice, task);
+    });
     make_lanes();
     make_events();
     load_checks();

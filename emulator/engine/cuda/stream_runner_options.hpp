@@ -24,10 +24,19 @@ struct EnumNames<StepLaunch> {
     static constexpr auto names = enum_table<StepLaunch>("eager", "graph");
 };
 
+/// Whether NCCL is told of the buffers beforehand. Over InfiniBand it may then move them uncopied.
+enum class Registration : std::uint8_t { off, on };
+
+template <>
+struct EnumNames<Registration> {
+    static constexpr auto names = enum_table<Registration>("off", "on");
+};
+
 /// How the traffic of one kind of group runs (Megatron's per-group NCCL options).
 struct GroupTraffic {
     NcclOptions nccl;
     StreamPriority priority = StreamPriority::highest;
+    Registration registration = Registration::off;
 };
 
 struct StreamRunnerOptions {

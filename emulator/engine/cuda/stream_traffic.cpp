@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/engine/cuda/stream_traffic.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 #include <span>
 #include <string>
 #include <thread>
@@ -165,30 +167,54 @@ void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
     }
 }
 
+NcclComm* StreamTraffic::carrier(const CommOp& op, Lane lane) {
+    std::optional<NcclComm>& found = std::holds_alternative<AllReduce>(op)
+                                         ? groups_[group_id(op).index()]
+                                         : boundaries_[static_cast<std::size_t>(lane)];
+    return found ? &*found : nullptr;
+}
+
+/// One range per communicator: from its first buffer to its last.
+void StreamTraffic::register_buffers(const IssueOrder& order,
+                                     const Options& options,
+                                     const MemoryOf& memory_of) {
+    std::map<NcclComm*, std::pair<std::byte*, std::byte*>> ranges;
+    for (OpIndex index = 0; index < order.ops().size(); ++index) {
+        const auto* op = std::get_if<CommOp>(&order.block_op(index).op);
+        if (op == nullptr) {
+            continue;
+        }
+        const GroupKind kind = order.program().groups[group_id(*op).index()].kind;
+        NcclComm* comm = carrier(*op, order.ops()[index].lane);
+        if (comm == nullptr ||
+            options[static_cast<std::size_t>(kind)].registration == Registration::off) {
+            continue;
+        }
+        const Slice& slice =
+            std::visit([](const auto& each) -> const Slice& { return each.buffer; }, *op);
+        const std::span<std::byte> buffer = memory_of(slice, order.task_of(index));
+        std::byte* const end = buffer.data() + buffer.size();
+        const auto [range, is_new] = ranges.try_emplace(comm, buffer.data(), end);
+        range->second.first = std::min(range->second.first, buffer.data());
+        range->second.second = std::max(range->second.second, end);
+    }
+    for (const auto& [comm, range] : ranges) {
+        comm->register_buffer(range.first, range.second - range.first);
+    }
+}
+
 void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream) {
-    const auto peer = [&]() -> NcclComm& {
-        return boundaries_[static_cast<std::size_t>(lane)].value();
-    };
+    NcclComm* comm = carrier(op, lane);
+    TD_EXPECT(comm != nullptr);
+    const std::int64_t bytes = payload(op).value();
+    const GroupRank other{1 - comm->rank().value()};  // of a boundary's two
     std::visit(
         Overloaded{[&](const AllReduce& reduce) {
-                       groups_[reduce.group.index()].value().all_reduce(
+                       comm->all_reduce(
                            buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
                    },
-                   // The peer is the other one of two.
-                   [&](const Send& send) {
-                       NcclComm& both = peer();
-                       both.send(buffer,
-                                 payload(CommOp{send}).value(),
-                                 GroupRank{1 - both.rank().value()},
-                                 stream);
-                   },
-                   [&](const Recv& recv) {
-                       NcclComm& both = peer();
-                       both.recv(buffer,
-                                 payload(CommOp{recv}).value(),
-                                 GroupRank{1 - both.rank().value()},
-                                 stream);
-                   }},
+                   [&](const Send&) { comm->send(buffer, bytes, other, stream); },
+                   [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
         op);
 }
 

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <cuda_runtime_api.h>
@@ -12,7 +14,7 @@
 #include "collectives/communicator.hpp"
 #include "collectives/nccl/nccl_comm.hpp"
 #include "emulator/engine/cuda/stream_runner_options.hpp"
-#include "emulator/program/step_program.hpp"
+#include "emulator/program/issue_order.hpp"
 
 namespace traindyno {
 
@@ -27,6 +29,13 @@ class StreamTraffic {
     /// `ranks`, on the host, are the point's: rank r runs the program of WorldRank r. Collective;
     /// connects every communicator.
     StreamTraffic(const StepProgram& program, Communicator& ranks, const Options& options);
+
+    /// Tells every communicator of group kinds that want it where its buffers lie. `memory_of`
+    /// gives the device memory of a slice.
+    using MemoryOf = std::function<std::span<std::byte>(const Slice&, const Task&)>;
+    void register_buffers(const IssueOrder& order,
+                          const Options& options,
+                          const MemoryOf& memory_of);
 
     /// Enqueues `op` on `buffer`, which lies on this device. `lane` tells directions apart.
     void enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream);
@@ -46,6 +55,9 @@ class StreamTraffic {
     void split_boundaries(const StepProgram& program, NcclOptions options);
     void connect(SimTime timeout);
     void use_once(std::byte* word, cudaStream_t stream);
+
+    /// What carries `op`; none for a rank alone.
+    [[nodiscard]] NcclComm* carrier(const CommOp& op, Lane lane);
 
     [[nodiscard]] const NcclComm& comm(GroupId id) const { return groups_[id.index()].value(); }
 

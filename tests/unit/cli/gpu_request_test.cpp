@@ -79,6 +79,7 @@ TEST(GpuOptions, have_defaults_that_train_in_bf16_over_nccl) {
     EXPECT_EQ(made.gpu.collectives, GpuCollectives::nccl);
     EXPECT_EQ(made.gpu.launch, StepLaunch::eager);
     EXPECT_EQ(traffic(made, GroupKind::dp).priority, StreamPriority::highest);
+    EXPECT_EQ(traffic(made, GroupKind::dp).registration, Registration::off);
     EXPECT_EQ(traffic(made, GroupKind::dp).nccl.sharing, GpuSharing::refused);
 }
 
@@ -88,6 +89,7 @@ TEST(GpuOptions, follow_their_flags) {
                                          {"data", "zeros"},
                                          {"nccl-ctas", "tp=16,dp=4"},
                                          {"nccl-priority", "dp=normal"},
+                                         {"nccl-register", "on"},
                                          {"plan-cache", "plans.json"},
                                          {"share-gpu", "on"},
                                          {"seed", "7"},
@@ -102,6 +104,7 @@ TEST(GpuOptions, follow_their_flags) {
     EXPECT_EQ(traffic(made, GroupKind::pp).nccl.max_ctas, 0);
     EXPECT_EQ(traffic(made, GroupKind::dp).priority, StreamPriority::normal);
     EXPECT_EQ(traffic(made, GroupKind::tp).priority, StreamPriority::highest);
+    EXPECT_EQ(traffic(made, GroupKind::tp).registration, Registration::on);
     EXPECT_EQ(traffic(made, GroupKind::pp).nccl.sharing, GpuSharing::allowed);
     EXPECT_EQ(traffic(made, GroupKind::pp).nccl.timeout, std::chrono::seconds{30});
     EXPECT_EQ(request({{"collectives", "mpi"}}).gpu.collectives, GpuCollectives::mpi);
