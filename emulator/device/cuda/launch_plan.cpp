@@ -36,7 +36,7 @@ Epilogue epilogue_of(Fold fold) {
 std::int32_t alignment_in(const StepProgram& program,
                           const Block& block,
                           std::initializer_list<const Slice*> slices) {
-    std::int32_t alignment = alignment_of({});
+    std::int32_t alignment = alignment_at(0);
     for (const Task& task : program.tasks) {
         if (&program.blocks[task.block.index()] != &block) {
             continue;
@@ -45,7 +45,7 @@ std::int32_t alignment_in(const StepProgram& program,
             const std::int64_t element = task.base_of(slice->space) + slice->offset;
             const std::int64_t byte =
                 element * element_size(dtype_of(slice->space, storage_type(program.precision)));
-            alignment = std::min(alignment, alignment_of({reinterpret_cast<const void*>(byte)}));
+            alignment = std::min(alignment, alignment_at(byte));
         }
     }
     return alignment;

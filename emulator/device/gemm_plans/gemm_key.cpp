@@ -124,10 +124,15 @@ std::int64_t vector_elements(const GemmKey& key) {
 }
 
 std::int32_t alignment_of(std::initializer_list<const void*> pointers) {
-    std::uintptr_t bits = largest_alignment;
+    std::uintptr_t bits = 0;
     for (const void* pointer : pointers) {
         bits |= reinterpret_cast<std::uintptr_t>(pointer);
     }
+    return alignment_at(static_cast<std::int64_t>(bits));
+}
+
+std::int32_t alignment_at(std::int64_t bytes) {
+    const std::uint64_t bits = static_cast<std::uint64_t>(bytes) | largest_alignment;
     return static_cast<std::int32_t>(bits & (~bits + 1));  // the lowest bit that is set
 }
 

@@ -52,5 +52,7 @@ struct GemmKey {
 [[nodiscard]] std::int64_t vector_elements(const GemmKey& key);
 /// GemmKey::alignment for these operands: the largest power of two up to 256 that divides all.
 [[nodiscard]] std::int32_t alignment_of(std::initializer_list<const void*> pointers);
+/// The same for an operand that lies `bytes` behind an address with the largest alignment.
+[[nodiscard]] std::int32_t alignment_at(std::int64_t bytes);
 
 }  // namespace traindyno

@@ -190,5 +190,11 @@ TEST(Alignment, is_the_largest_power_of_two_that_divides_every_pointer) {
     EXPECT_EQ(alignment_of({nullptr, at(64)}), 64);
 }
 
+TEST(Alignment, at_an_offset_is_what_divides_it) {
+    EXPECT_EQ(alignment_at(0), 256);
+    EXPECT_EQ(alignment_at(512 + 48), 16);
+    EXPECT_EQ(alignment_at(std::int64_t{1} << 40), 256);
+}
+
 }  // namespace
 }  // namespace traindyno

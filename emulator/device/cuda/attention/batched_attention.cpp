@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "emulator/base/error.hpp"
+#include "emulator/device/cuda/attention/workspace_part.hpp"
 
 namespace traindyno::cuda {
 
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::int64_t product_workspace = std::int64_t{32} << 20;  // NVIDIA's advice for Hopper
 constexpr std::int64_t round_limit = std::int64_t{512} << 20;
-constexpr std::int64_t part_alignment = 256;
 
 /// Rows of scores begin at multiples of 16 bytes in every type.
 std::int64_t padded(std::int64_t seq) {
@@ -177,7 +177,7 @@ BatchedAttention::Scratch BatchedAttention::place(void* workspace) const {
     Scratch scratch;
     const auto take = [&](std::int64_t bytes) {
         const std::int64_t offset = scratch.size;
-        scratch.size += (bytes + part_alignment - 1) / part_alignment * part_alignment;
+        scratch.size += aligned_part(bytes);
         return workspace == nullptr ? nullptr : static_cast<std::byte*>(workspace) + offset;
     };
     const std::int64_t square = squares_.heads * squares_.seq * squares_.row;

@@ -7,16 +7,11 @@
 
 #include "emulator/device/cuda/attention/cudnn_plan.hpp"
 #include "emulator/device/cuda/attention/sdpa_graph.hpp"
+#include "emulator/device/cuda/attention/workspace_part.hpp"
 
 namespace traindyno::cuda {
 
 namespace {
-
-constexpr std::int64_t part_alignment = 256;
-
-std::int64_t aligned_part(std::int64_t bytes) {
-    return (bytes + part_alignment - 1) / part_alignment * part_alignment;
-}
 
 BoundTensor bind(SdpaTensor tensor, const void* address, std::int64_t offset = 0) {
     auto* bytes = static_cast<std::byte*>(const_cast<void*>(address));  // cuDNN's API has no const
