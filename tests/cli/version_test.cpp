@@ -10,8 +10,6 @@
 namespace traindyno::test {
 namespace {
 
-constexpr const char* executable = TRAINDYNO_EXECUTABLE;
-
 /// How many lines of `text` start with `start`.
 int lines_starting_with(const std::string& text, const std::string& start) {
     int count = text.rfind(start, 0) == 0 ? 1 : 0;
@@ -24,7 +22,7 @@ int lines_starting_with(const std::string& text, const std::string& start) {
 
 TEST(VersionFlag, lists_the_gpus_or_says_why_there_is_none) {
     const TemporaryFolder folder;
-    const ProcessResult result = run_command(std::string(executable) + " --version", folder.path());
+    const ProcessResult result = run_command("'" TRAINDYNO_EXECUTABLE "' --version", folder.path());
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(lines_starting_with(result.out, "traindyno "), 1) << result.out;
     const int none = lines_starting_with(result.out, "GPU: none (");
@@ -35,7 +33,7 @@ TEST(VersionFlag, lists_the_gpus_or_says_why_there_is_none) {
 TEST(VersionFlag, needs_no_gpu_module) {
     const TemporaryFolder folder;
     // A copy, since a link would lead back to the folder of the module.
-    std::filesystem::copy_file(executable, folder.path() / "traindyno");
+    std::filesystem::copy_file(TRAINDYNO_EXECUTABLE, folder.path() / "traindyno");
     const ProcessResult version = run_command("./traindyno --version", folder.path());
     EXPECT_EQ(version.exit_code, 0) << version.err;
     EXPECT_NE(version.out.find("\nGPU: none (libtraindyno_cuda.so: "), std::string::npos)

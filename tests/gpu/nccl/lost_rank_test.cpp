@@ -15,8 +15,7 @@ TEST(LostRank, stops_the_others_and_is_named_by_what_hung) {
     TD_REQUIRE_GPU();
     const TemporaryFolder folder;
     const auto start = std::chrono::steady_clock::now();
-    const ProcessResult result =
-        run_command(std::string{"timeout 100 "} + LOST_RANK, folder.path());
+    const ProcessResult result = run_command("timeout 100 '" LOST_RANK "'", folder.path());
     EXPECT_EQ(result.exit_code, 5) << result.out << result.err;
     EXPECT_NE(result.out.find("ncclAllReduce of 536870912 bytes by rank 0 of 2 in the test"),
               std::string::npos)
