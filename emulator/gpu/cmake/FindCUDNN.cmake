@@ -1,12 +1,12 @@
 # cuDNN's headers in CUDNN_ROOT, NVIDIA's Python wheels or the system: CUDNN_FOUND, CUDNN_VERSION, target
 # CUDNN::headers. The library is opened at run time; CUDNN_LIBRARY_DIR says where it lay when we were built.
-include(${CMAKE_CURRENT_LIST_DIR}/wheels.cmake)
+include(wheels)
 traindyno_wheel_folders(cudnn CUDNN_WHEELS)
 set(CUDNN_HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${CUDAToolkit_LIBRARY_ROOT})
 find_path(CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${CUDNN_HINTS} PATHS /usr/local/cuda ${CUDNN_WHEELS} PATH_SUFFIXES include)
 get_filename_component(CUDNN_PREFIX "${CUDNN_INCLUDE_DIR}" DIRECTORY)
 find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
-             HINTS ${CUDNN_PREFIX} ${CUDNN_HINTS} PATHS /usr/local/cuda ${CUDNN_WHEELS} PATH_SUFFIXES lib lib64)
+             HINTS ${CUDNN_PREFIX} ${CUDNN_HINTS} PATHS /usr/local/cuda ${CUDNN_WHEELS} PATH_SUFFIXES lib lib64 lib/${CMAKE_LIBRARY_ARCHITECTURE})
 get_filename_component(CUDNN_LIBRARY_DIR "${CUDNN_LIBRARY}" DIRECTORY)
 if(CUDNN_INCLUDE_DIR)
   file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h lines REGEX "^#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) +[0-9]+")

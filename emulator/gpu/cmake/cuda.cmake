@@ -11,14 +11,17 @@ if(TRAINDYNO_CUDA STREQUAL "OFF")
 endif()
 
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+include(wheels)
 set(TRAINDYNO_CUDA_MISSING "")
 
 # nvcc: on PATH, in CUDAToolkit_ROOT, in the toolkit's usual place, or in NVIDIA's Python wheels.
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  traindyno_wheel_folders(cu13 CUDA_WHEELS)
   find_program(TRAINDYNO_NVCC nvcc
-    HINTS ${CUDAToolkit_ROOT} ENV CUDAToolkit_ROOT ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
+    HINTS ${CUDAToolkit_ROOT} ENV CUDAToolkit_ROOT ENV CUDA_HOME PATHS /usr/local/cuda ${CUDA_WHEELS} PATH_SUFFIXES bin)
   if(TRAINDYNO_NVCC)
-    set(CMAKE_CUDA_COMPILER ${TRAINDYNO_NVCC})
+    set(ENV{CUDACXX} ${TRAINDYNO_NVCC})  # which check_language tries; CMAKE_CUDA_COMPILER it would believe
+    traindyno_wheel_libraries(${TRAINDYNO_NVCC})
   endif()
 endif()
 # Every data-centre GPU since A100. 90-virtual lets a later driver translate for what came after.

@@ -16,3 +16,17 @@ function(traindyno_wheel_folders name out)
   endif()
   set(${out} ${folders} PARENT_SCOPE)
 endfunction()
+
+# traindyno_wheel_libraries(<nvcc>): where nvcc comes from a wheel, whose libraries are in lib, not lib64, and have
+# no name without version, tells nvcc and FindCUDAToolkit of them.
+function(traindyno_wheel_libraries nvcc)
+  get_filename_component(root ${nvcc}/../.. REALPATH)
+  if(EXISTS ${root}/lib64 OR EXISTS ${root}/targets OR NOT EXISTS ${root}/lib)
+    return()
+  endif()
+  set(ENV{NVCC_APPEND_FLAGS} "$ENV{NVCC_APPEND_FLAGS} -L${root}/lib")
+  file(GLOB cudart ${root}/lib/libcudart.so.*)
+  file(GLOB cublas_lt ${root}/lib/libcublasLt.so.*)
+  set(CUDA_CUDART ${cudart} CACHE FILEPATH "")
+  set(CUDA_cublasLt_LIBRARY ${cublas_lt} CACHE FILEPATH "")
+endfunction()
