@@ -9,15 +9,9 @@
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/elementwise_check.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno {
-
-namespace {
-
-constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
-constexpr float activation_deviation = 1.0F;
-
-}  // namespace
 
 CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
     : team_(team),
