@@ -11,14 +11,23 @@ namespace traindyno {
 namespace {
 
 constexpr std::int64_t fp8_multiple = 16;
+constexpr std::int64_t fp32_in_16_bytes = 4;
 
 const ComputeOp* compute_of(const BlockOp& op) {
     return std::get_if<ComputeOp>(&op.op);
 }
 
+/// Whether the fp32 gradients of layers begin at multiples of 16 bytes.
+bool are_layers_aligned(const StepProgram& program) {
+    return std::all_of(program.tasks.begin(), program.tasks.end(), [&](const Task& task) {
+        return task.parameter_base % fp32_in_16_bytes == 0 ||
+               !is_layer(program.blocks[task.block.index()]);
+    });
+}
+
 bool fits_fp8(const LinearRole& role) {
-    return role.tokens % fp8_multiple == 0 && role.in % fp8_multiple == 0 &&
-           role.out % fp8_multiple == 0;
+    return role.weight % fp32_in_16_bytes == 0 && role.tokens % fp8_multiple == 0 &&
+           role.in % fp8_multiple == 0 && role.out % fp8_multiple == 0;
 }
 
 Fp8Buffer take(Fp8Home home, std::int64_t& end, std::int64_t bytes) {
@@ -60,9 +69,10 @@ bool is_layer(const Block& block) {
 }
 
 Fp8Layer fp8_layer(const StepProgram& program) {
+    const bool aligned = are_layers_aligned(program);
     std::map<std::int64_t, Found> found;
     for (const Block& block : program.blocks) {
-        if (is_layer(block)) {
+        if (aligned && is_layer(block)) {
             note_products(block, found);
         }
     }

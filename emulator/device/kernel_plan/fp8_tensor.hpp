@@ -62,8 +62,9 @@ struct Fp8Layer {
     std::int64_t kept_bytes = 0;
 };
 
-/// Linear layers whose sizes are all multiples of 16, which fp8 products need (cuBLAS
-/// documentation, cublasLtMatmul: 16-byte leading dimensions). Logits and embedding are not among
+/// Linear layers whose sizes are all multiples of 16 and whose gradients begin at multiples of 16
+/// bytes, which fp8 products need (cuBLAS documentation, cublasLtMatmul: 16-byte leading dimensions
+/// and pointers). Logits and embedding are not among
 /// them.
 [[nodiscard]] Fp8Layer fp8_layer(const StepProgram& program);
 

@@ -303,6 +303,18 @@ TEST(Fp8Plan, leaves_layers_whose_sizes_do_not_suit_fp8_alone) {
     expect_operands_are_current(program);
 }
 
+TEST(Fp8Plan, leaves_layers_alone_whose_gradients_do_not_begin_at_16_bytes) {
+    const Layout layout;
+    const auto tensors = [&](std::int64_t layers) {
+        Model model = small_gpt(layers);
+        model.ffn = 250;  // its bias is 2 elements short of a multiple of 4: of 16 bytes in fp32
+        const TrainingSetup setup = setup_for(layout, Recompute::none);
+        return fp8_plan(build_step(model, layout, setup, WorldRank{0})).tensors();
+    };
+    EXPECT_EQ(tensors(1), 2 * 3);  // before that bias: qkv and projection
+    EXPECT_EQ(tensors(2), 0);      // one of two layers begins behind such a bias
+}
+
 /// A block's first product and the weight gradient behind it read the same incoming gradient.
 /// Casts of that block after `change`, which gets an operation that scales it.
 std::size_t casts_after(const std::function<void(Block&, const BlockOp&)>& change) {

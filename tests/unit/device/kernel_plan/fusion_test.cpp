@@ -135,6 +135,8 @@ TEST(Fusion, choice_is_asked_about_products_of_the_block) {
     const auto plans = plan_blocks(program, [&](const FoldCandidate& candidate) {
         const auto& op = std::get<ComputeOp>(candidate.block->ops[candidate.op].op);
         EXPECT_EQ(&std::get<MatMul>(op), candidate.product);
+        EXPECT_EQ(candidate.step->ops.front(), candidate.op);
+        EXPECT_EQ(candidate.step->fold, candidate.fold);
         ++asked;
         return false;
     });
