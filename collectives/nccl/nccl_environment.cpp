@@ -52,10 +52,18 @@ EnvironmentSettings nccl_environment(GpuSharing sharing, WorldRank rank, int ncc
     if (sharing == GpuSharing::allowed) {
         settings = shared_gpu_environment(rank, nccl_version);
     }
-    // Several communicators per device then launch in the order of the calls (NCCL's user guide,
-    // "Using multiple NCCL communicators concurrently").
-    settings.insert({"NCCL_LAUNCH_ORDER_IMPLICIT", "1"});
+    // The most there are (CUDA C++ Programming Guide, "CUDA Environment Variables"). A step has
+    // nine streams beside NCCL's own: two in one of the default eight queues wait for each other.
+    settings.insert({"CUDA_DEVICE_MAX_CONNECTIONS", "32"});
     return settings;
+}
+
+EnvironmentSettings launch_order_environment(int driver_version) {
+    constexpr int first_with_order_in_graphs = 12090;
+    if (driver_version < first_with_order_in_graphs) {
+        return {};
+    }
+    return {{"NCCL_LAUNCH_ORDER_IMPLICIT", "1"}};
 }
 
 void set_where_unset(const EnvironmentSettings& settings) {

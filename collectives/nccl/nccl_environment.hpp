@@ -24,6 +24,13 @@ inline constexpr int first_nccl_with_shared_gpus = 23003;
                                                    WorldRank rank,
                                                    int nccl_version);
 
+/// Lets several communicators per device launch in the order of the calls (NCCL's user guide,
+/// "Using multiple NCCL communicators concurrently"). Not below CUDA 12.9: there NCCL keeps the
+/// order in graphs, below 12.3 everywhere, by running one operation after the other (NCCL 2.28.9,
+/// src/enqueue.cc, getImplicitOrder), so that a receive would hold back the sends behind it.
+/// `driver_version` as cudaDriverGetVersion gives it.
+[[nodiscard]] EnvironmentSettings launch_order_environment(int driver_version);
+
 /// Sets what is not set yet: the user's choice stands. Before the first CUDA and NCCL call, which
 /// read it once, and while no other thread runs.
 void set_where_unset(const EnvironmentSettings& settings);

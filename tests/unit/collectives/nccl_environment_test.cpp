@@ -13,9 +13,17 @@ namespace {
 constexpr int nccl_2_28_9 = 22809;
 constexpr int nccl_2_30_7 = 23007;
 
-TEST(NcclEnvironment, keeps_the_launch_order_and_leaves_the_rest_where_gpus_are_not_shared) {
+TEST(NcclEnvironment, gives_streams_queues_of_their_own_and_leaves_the_rest) {
     EXPECT_EQ(nccl_environment(GpuSharing::refused, WorldRank{3}, nccl_2_28_9),
+              (EnvironmentSettings{{"CUDA_DEVICE_MAX_CONNECTIONS", "32"}}));
+}
+
+TEST(NcclEnvironment, keeps_the_launch_order_where_that_does_not_serialise) {
+    EXPECT_EQ(launch_order_environment(13000),
               (EnvironmentSettings{{"NCCL_LAUNCH_ORDER_IMPLICIT", "1"}}));
+    EXPECT_EQ(launch_order_environment(12090).size(), 1U);
+    EXPECT_TRUE(launch_order_environment(12080).empty());
+    EXPECT_TRUE(launch_order_environment(0).empty());  // no driver
 }
 
 TEST(NcclEnvironment, gives_ranks_that_share_a_gpu_hosts_of_their_own_on_the_loopback) {
@@ -42,9 +50,9 @@ TEST(NcclEnvironment, uses_the_switch_of_nccl_from_2_30_3_on) {
               0U);
 }
 
-TEST(NcclEnvironment, adds_the_launch_order_to_what_shared_gpus_need) {
+TEST(NcclEnvironment, adds_what_every_job_gets_to_what_shared_gpus_need) {
     EnvironmentSettings expected = shared_gpu_environment(WorldRank{2}, nccl_2_28_9);
-    expected["NCCL_LAUNCH_ORDER_IMPLICIT"] = "1";
+    expected["CUDA_DEVICE_MAX_CONNECTIONS"] = "32";
     EXPECT_EQ(nccl_environment(GpuSharing::allowed, WorldRank{2}, nccl_2_28_9), expected);
 }
 
