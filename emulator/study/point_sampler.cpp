@@ -123,10 +123,6 @@ void PointSampler::run_batch(std::int64_t steps, StoppingRule& rule) {
     std::vector<StepTrace> traces;
     for (std::int64_t i = 0; i < steps; ++i) {
         traces.push_back(runner_.run_step(Traffic::real, context_.options.tracing));
-        if (i > 0) {
-            // Steps are contiguous: what lies between two belongs to the earlier one.
-            traces[static_cast<std::size_t>(i) - 1].end = traces.back().begin;
-        }
     }
     batches_.push_back({.begin = traces.front().begin, .end = traces.back().end});
     for (const StepTrace& trace : traces) {

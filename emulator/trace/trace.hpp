@@ -22,7 +22,7 @@ struct Span {
 /// the step was not traced. Times are on the clock of the rank that recorded them.
 struct StepTrace {
     SimTime begin{0};
-    SimTime end{0};  ///< begin of the next step, when one follows
+    SimTime end{0};  ///< before the runner reads what it recorded, which no training does
     std::vector<Span> spans;
 
     friend bool operator==(const StepTrace&, const StepTrace&) = default;
