@@ -20,8 +20,17 @@ namespace traindyno {
 namespace {
 
 /// Variables that change how a job runs. Launchers set many more that only describe it.
-constexpr std::array<std::string_view, 8> steering_prefixes{
-    "OMPI_MCA_", "PMIX_MCA_", "OMP_", "KMP_", "DNNL_", "NCCL_", "SLURM_JOB_", "TRAINDYNO_"};
+constexpr std::array<std::string_view, 9> steering_prefixes{"OMPI_MCA_",
+                                                            "PMIX_MCA_",
+                                                            "OMP_",
+                                                            "KMP_",
+                                                            "DNNL_",
+                                                            "NCCL_",
+                                                            "CUDA_",
+                                                            "SLURM_JOB_",
+                                                            "TRAINDYNO_"};
+/// Where NCCL logs, a new temporary file in every job, changes nothing.
+constexpr std::string_view log_file = "NCCL_DEBUG_FILE=";
 
 std::string first_line(const char* path) {
     std::ifstream file(path);
@@ -95,7 +104,7 @@ std::map<std::string, std::string> steering_variables() {
         const std::string_view text(*entry);
         const auto steers = [&](std::string_view prefix) { return text.starts_with(prefix); };
         const std::size_t equals = text.find('=');
-        if (equals != std::string_view::npos &&
+        if (!text.starts_with(log_file) && equals != std::string_view::npos &&
             std::any_of(steering_prefixes.begin(), steering_prefixes.end(), steers)) {
             found.emplace(text.substr(0, equals), text.substr(equals + 1));
         }

@@ -193,6 +193,29 @@ SanityPolicy policy_of(const MeasureRequest& request) {
 
 }  // namespace
 
+std::optional<std::string> gpu_disagreement(const std::vector<std::string>& problems) {
+    const auto sees_none = [](const std::string& problem) { return !problem.empty(); };
+    const auto lacking = std::count_if(problems.begin(), problems.end(), sees_none);
+    if (lacking == 0 || lacking == static_cast<std::ptrdiff_t>(problems.size())) {
+        return std::nullopt;
+    }
+    const auto first = std::find_if(problems.begin(), problems.end(), sees_none);
+    return fmt::format(
+        "{} of {} ranks see no GPU, rank {} first (on {}) give every rank one, or use --device cpu",
+        lacking,
+        problems.size(),
+        first - problems.begin(),
+        *first);
+}
+
+void require_agreement(Communicator& world, const GpuInventory& gpus) {
+    const std::string problem =
+        gpus.devices.empty() ? fmt::format("{}: {}", this_host().name, gpus.problem) : "";
+    if (const auto disagreement = gpu_disagreement(all_gather_text(world, problem))) {
+        throw LaunchError(*disagreement);
+    }
+}
+
 LaunchVerdict inspect_launch(Communicator& world,
                              const MeasureRequest& request,
                              const GpuInventory& gpus,

@@ -250,6 +250,15 @@ std::unique_ptr<TelemetrySource> telemetry_of(const LaunchVerdict& launch) {
     return search.gpu ? nvml_telemetry(*std::move(search.gpu), uuid) : nullptr;
 }
 
+void announce(const LaunchVerdict& launch, ProgressLine& line) {
+    for (const std::string& flag : launch.flags) {
+        line.keep_once("flag: " + flag);
+    }
+    for (const std::string& note : launch.notes) {
+        line.keep_once("note: " + note);
+    }
+}
+
 std::vector<std::string> network(const MeasureRequest& request) {
     return request.device == DeviceKind::cuda ? find_gpu_module().module->network()
                                               : std::vector<std::string>{};
@@ -263,6 +272,9 @@ ExitCode measure_command(const Flags& flags,
                          const std::string& command_line) {
     const auto world = session.world();
     const GpuInventory gpus = look_for_gpus(flags, session.rank());
+    if (may_use_gpu(flags)) {
+        require_agreement(*world, gpus);  // or only some would be refused, and wait for the rest
+    }
     const MeasureRequest request = measure_request(flags, session.size(), gpus, problems);
     const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
@@ -270,16 +282,9 @@ ExitCode measure_command(const Flags& flags,
     std::vector<bool> skip(done.size());
     std::transform(done.begin(), done.end(), skip.begin(), [](char c) { return c == '1'; });
 
-    const bool first = session.rank() == WorldRank{0};
     std::optional<ProgressLine> line;
-    if (first) {
-        line.emplace();
-        for (const std::string& flag : launch.flags) {
-            line->keep("flag: " + flag);
-        }
-        for (const std::string& note : launch.notes) {
-            line->keep("note: " + note);
-        }
+    if (session.rank() == WorldRank{0}) {
+        announce(launch, line.emplace());
     }
     const auto backend = make_backend(request, launch.resources);
     const auto telemetry = telemetry_of(launch);
@@ -296,6 +301,12 @@ ExitCode measure_command(const Flags& flags,
                         }
                     },
                 .gpu = telemetry.get(),
+                .note =
+                    [&](const std::string& text) {
+                        if (line) {
+                            line->keep_once("note: " + text);
+                        }
+                    },
                 .on_point =
                     [&](const Point& point) {
                         recorder.add(point);

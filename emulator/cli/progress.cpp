@@ -42,6 +42,12 @@ void ProgressLine::begin_part() {
     last_ = SimTime{0};
 }
 
+void ProgressLine::keep_once(const std::string& text) {
+    if (kept_.insert(text).second) {
+        keep(text);
+    }
+}
+
 void ProgressLine::keep(const std::string& text) {
     fmt::print(stderr, "{}{}\n", unfinished_ ? erase_line : "", text);
     unfinished_ = false;

@@ -2,6 +2,7 @@
 // Where a long run stands: one line that rewrites itself on a terminal, plain lines in a log.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "emulator/base/units.hpp"
@@ -23,8 +24,11 @@ class ProgressLine {
     void begin_part();
     /// Shows `text` and keeps it, in a log too.
     void keep(const std::string& text);
+    /// The same, unless that text has been kept before.
+    void keep_once(const std::string& text);
 
   private:
+    std::set<std::string> kept_;
     bool terminal_;
     bool unfinished_ = false;  ///< a line without its end is on the terminal
     SimTime last_{0};

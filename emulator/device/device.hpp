@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "emulator/base/units.hpp"
 #include "emulator/program/step_program.hpp"
@@ -33,7 +34,8 @@ struct DeviceInfo {
     std::string name;          ///< "AMD EPYC 7B13, cores 0-3"
     std::int64_t threads = 0;  ///< compute threads; 0 where that means nothing
     Precision precision = Precision::fp32;
-    FlopRate peak{0};  ///< dense peak for the precision; 0 = unknown
+    FlopRate peak{0};                  ///< dense peak for the precision; 0 = unknown
+    std::vector<std::string> notes{};  ///< what a reader should know of how it computes
 };
 
 /// One rank's compute hardware. Operations run in submission order; submit returns at once.

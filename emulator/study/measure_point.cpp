@@ -118,6 +118,9 @@ std::optional<Point> measure_point(Communicator& ranks,
     const Watchdog watchdog(
         *runner, timeout, fmt::format("rank {}, {}", program.rank.value(), context.place.host));
     const DeviceInfo info = device->info();
+    for (const std::string& note : context.note ? info.notes : std::vector<std::string>{}) {
+        context.note(note);
+    }
     const RankSamples samples = PointSampler(order, *runner, control, ranks, context).run();
     const auto packed = gather_text(ranks,
                                     GroupRank{0},

@@ -49,6 +49,7 @@ struct PointContext {
     Waiting waiting = Waiting::poll;
     Progress progress;
     TelemetrySource* gpu = nullptr;  ///< of this rank's GPU, sampled during the measured steps
+    Progress note = nullptr;         ///< the same for what is to stay: how the device computes
 };
 
 /// Collective over `ranks`, one rank per cell of plan.layout; what `backend` makes lives as long as

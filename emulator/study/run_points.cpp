@@ -29,7 +29,8 @@ void measure(Communicator& ranks, Backend& backend, const PointPlan& plan, const
                                       .place = place,
                                       .waiting = run.waiting,
                                       .progress = run.progress,
-                                      .gpu = run.gpu});
+                                      .gpu = run.gpu,
+                                      .note = run.note});
     if (point) {
         run.on_point(*point);
     }

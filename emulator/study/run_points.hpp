@@ -19,6 +19,7 @@ struct StudyRun {
     Waiting waiting = Waiting::poll;
     Progress progress;
     TelemetrySource* gpu = nullptr;              ///< of this rank's GPU; null without
+    Progress note = nullptr;                     ///< PointContext::note
     std::function<void(const Point&)> on_point;  ///< on rank 0, as soon as a point is complete
 };
 

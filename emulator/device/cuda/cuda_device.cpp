@@ -30,6 +30,7 @@ constexpr SimTime anchor_lasts = std::chrono::seconds{1};
 CudaOptions select_device(const CudaOptions& options) {
     TD_CUDA(cudaSetDevice(options.ordinal));
     require_precision(options.ordinal, options.precision);
+    require_multiprocessors(options.ordinal, options.reserved_sms);
     return options;
 }
 
@@ -135,7 +136,8 @@ DeviceInfo CudaDevice::info() const {
             .name = name_,
             .threads = 0,
             .precision = options_.precision,
-            .peak = options_.peak};
+            .peak = options_.peak,
+            .notes = executor_ ? executor_->notes() : std::vector<std::string>{}};
 }
 
 }  // namespace traindyno
