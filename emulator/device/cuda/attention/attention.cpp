@@ -26,7 +26,7 @@ OpenedCudnn open_named_cudnn() {
 }  // namespace
 
 struct AttentionFactory::Libraries {
-    CublasLtHandle products = make_cublas_lt();
+    LtHandle products = make_lt_handle();
     OpenedCudnn cudnn = open_named_cudnn();
     std::optional<CudnnHandle> handle;
 
@@ -75,7 +75,7 @@ std::string AttentionFactory::cudnn_version() const {
 #else
 
 struct AttentionFactory::Libraries {
-    CublasLtHandle products = make_cublas_lt();
+    LtHandle products = make_lt_handle();
 };
 
 AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "emulator/device/cuda/attention/cublas_lt.hpp"
+#include "emulator/device/cuda/gemm/cublas_lt.hpp"
 #include "emulator/program/op.hpp"
 
 namespace traindyno::cuda {
@@ -53,10 +53,10 @@ class StridedProduct {
     cublasLtHandle_t handle_;
     float alpha_;
     std::size_t workspace_;
-    MatmulDesc operation_;
-    MatrixLayout a_;
-    MatrixLayout b_;
-    MatrixLayout c_;
+    LtOperation operation_;
+    LtLayout a_;
+    LtLayout b_;
+    LtLayout c_;
     cublasLtMatmulAlgo_t algorithm_{};
 };
 

@@ -17,15 +17,19 @@ void check_cublas_lt(cublasStatus_t code, const char* call, Where where) {
     }
 }
 
+LtHandle make_lt_handle() {
+    cublasLtHandle_t handle = nullptr;
+    TD_CUBLASLT(cublasLtCreate(&handle));
+    return LtHandle(handle);
+}
+
 LtSession make_lt_session() {
     int device = 0;
     TD_CUDA(cudaGetDevice(&device));
     LtSession session;
     TD_CUDA(
         cudaDeviceGetAttribute(&session.multiprocessors, cudaDevAttrMultiProcessorCount, device));
-    cublasLtHandle_t handle = nullptr;
-    TD_CUBLASLT(cublasLtCreate(&handle));
-    session.handle.reset(handle);
+    session.handle = make_lt_handle();
     session.workspace = DeviceBytes(workspace_size);
     return session;
 }

@@ -29,6 +29,9 @@ using LtLayout = UniqueHandle<LtTraits<cublasLtMatrixLayout_t, cublasLtMatrixLay
 using LtPreference =
     UniqueHandle<LtTraits<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>>;
 
+/// For the current device.
+[[nodiscard]] LtHandle make_lt_handle();
+
 /// What every product on one GPU shares. There is one workspace: products that use it must not run
 /// at the same time, so all go to one stream, or to streams ordered by events.
 struct LtSession {
