@@ -49,6 +49,12 @@ std::string device_name(int ordinal) {
     return properties_of(ordinal).name;
 }
 
+int multiprocessors_of(int ordinal) {
+    int count = 0;
+    TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
+    return count;
+}
+
 void require_precision(int ordinal, Precision precision) {
     const cudaDeviceProp properties = properties_of(ordinal);
     const int capability = properties.major * 10 + properties.minor;
@@ -59,6 +65,17 @@ void require_precision(int ordinal, Precision precision) {
                          properties.name,
                          *lack,
                          capability >= ampere ? "bf16" : "fp16")});
+    }
+}
+
+void require_multiprocessors(int ordinal, int reserved) {
+    const int multiprocessors = multiprocessors_of(ordinal);
+    if (reserved >= multiprocessors) {
+        throw ConfigError(
+            {fmt::format("--reserve-sms {}: leaves nothing to compute with (the GPU has {} "
+                         "multiprocessors) reserve as many as collectives use, e.g. 16",
+                         reserved,
+                         multiprocessors)});
     }
 }
 

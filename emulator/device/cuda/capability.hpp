@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a CUDA device is called, and which precisions it has.
+// What a CUDA device is called, and what it can do.
 #pragma once
 
 #include <optional>
@@ -15,10 +15,17 @@ namespace traindyno {
 /// and Hopper on (CUDA C++ Programming Guide, "Compute Capabilities").
 [[nodiscard]] std::optional<std::string> lacks_precision(int capability, Precision precision);
 
-/// "NVIDIA H200". Needs the device.
+// The rest needs the device.
+
+/// "NVIDIA H200".
 [[nodiscard]] std::string device_name(int ordinal);
+[[nodiscard]] int multiprocessors_of(int ordinal);
 
 /// Throws ConfigError when device `ordinal` lacks `precision`.
 void require_precision(int ordinal, Precision precision);
+
+/// Throws ConfigError unless `reserved` multiprocessors of device `ordinal` leave some for
+/// products.
+void require_multiprocessors(int ordinal, int reserved);
 
 }  // namespace traindyno

@@ -9,15 +9,14 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/device/cuda/capability.hpp"
 #include "emulator/device/elementwise_check.hpp"
 #include "emulator/device/memory_check.hpp"
+#include "emulator/device/random_values.hpp"
 
 namespace traindyno {
 
 namespace {
-
-constexpr float weight_deviation = 0.02F;  // GPT-2's and GPT-3's initialisation
-constexpr float activation_deviation = 1.0F;
 
 template <class Visit>
 void for_each_compute_op(const StepProgram& program, Visit&& visit) {
@@ -30,10 +29,17 @@ void for_each_compute_op(const StepProgram& program, Visit&& visit) {
     }
 }
 
-int multiprocessors_of(int ordinal) {
-    int count = 0;
-    TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
-    return count;
+std::optional<Fp8Plan> fp8_plan_of(const StepProgram& program) {
+    if (program.precision != Precision::fp8) {
+        return std::nullopt;
+    }
+    Fp8Plan plan = fp8_plan(program);
+    if (plan.tensors() == 0) {
+        throw ConfigError(
+            {"--precision fp8: no linear layer of the model can run in it (its sizes and the "
+             "tokens of a micro-batch have to be multiples of 16) use --precision bf16"});
+    }
+    return plan;
 }
 
 }  // namespace
@@ -46,11 +52,14 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
       stream_(stream),
       multiprocessors_(multiprocessors_of(options.ordinal)),
       gemms_(options.plan_cache),
-      fp8_plan_(program.precision == Precision::fp8 ? std::optional(fp8_plan(program))
-                                                    : std::nullopt),
+      fp8_plan_(fp8_plan_of(program)),
       plan_(program, fp8_plan_ ? &*fp8_plan_ : nullptr, options, gemms_) {
-    gemms_.save_plans();
     notes_ = gemms_.notes();
+    try {
+        gemms_.save_plans();
+    } catch (const ConfigError& error) {  // it only costs tuning anew
+        notes_.emplace_back(error.what());
+    }
     make_attentions(program);
     size_scratch(program);
     find_first_update(program);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "emulator/base/error.hpp"
+#include "emulator/device/cuda/capability.hpp"
 #include "emulator/device/cuda/kernel_timer.hpp"
 
 namespace traindyno {
@@ -108,8 +109,7 @@ class Planner {
     /// Whether one launch with the epilogue beats the plain product and kernels of ours.
     bool is_faster(const FoldCandidate& candidate) {
         const MatMul& product = *candidate.product;
-        const GemmKey plain =
-            key_for(*candidate.block, product, {&product.a, &product.b, &product.c});
+        const GemmKey plain = key_for(*candidate.block, product, {&product.c});
         GemmKey fused = key_for(*candidate.block, product, *candidate.step);
         fused.epilogue = epilogue_of(candidate.fold);
         if (broken_rule(fused)) {
@@ -156,12 +156,6 @@ class Planner {
     }
 
   private:
-    static int multiprocessors_of(int ordinal) {
-        int count = 0;
-        TD_CUDA(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, ordinal));
-        return count;
-    }
-
     /// For what `step` reads and writes. Gradients of biases are stored elsewhere first.
     [[nodiscard]] GemmKey key_for(const Block& block,
                                   const MatMul& product,
@@ -169,20 +163,22 @@ class Planner {
         const bool reads_bias = step.fold == Fold::bias || step.fold == Fold::bias_gelu;
         return key_for(block,
                        product,
-                       {&product.a,
-                        &product.b,
-                        &step.output,
+                       {&step.output,
                         reads_bias ? &step.bias : &step.output,
                         step.auxiliary.elements > 0 ? &step.auxiliary : &step.output});
     }
 
     [[nodiscard]] GemmKey key_for(const Block& block,
                                   const MatMul& product,
-                                  std::initializer_list<const Slice*> operands) const {
+                                  std::initializer_list<const Slice*> beside_factors) const {
         const Fp8Product* fp8 = fp8_of(product);
         GemmKey key = fp8 != nullptr ? fp8_key(product, *fp8) : key_of(product, program_.precision);
         key.reserved_sms = options_.reserved_sms;
-        key.alignment = alignment_in(program_, block, operands);
+        key.alignment = alignment_in(program_, block, beside_factors);
+        if (fp8 == nullptr) {  // else the factors are copies at multiples of fp8_alignment
+            key.alignment =
+                std::min(key.alignment, alignment_in(program_, block, {&product.a, &product.b}));
+        }
         return key;
     }
 
