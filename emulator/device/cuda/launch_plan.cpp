@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/capability.hpp"
@@ -35,7 +36,7 @@ Epilogue epilogue_of(Fold fold) {
 std::int32_t alignment_in(const StepProgram& program,
                           const Block& block,
                           std::initializer_list<const Slice*> slices) {
-    std::int32_t alignment = alignment_of({});
+    std::int64_t alignment = alignment_of({});  // a power of two, hence so is every gcd with it
     for (const Task& task : program.tasks) {
         if (&program.blocks[task.block.index()] != &block) {
             continue;
@@ -44,10 +45,10 @@ std::int32_t alignment_in(const StepProgram& program,
             const std::int64_t element = task.base_of(slice->space) + slice->offset;
             const std::int64_t byte =
                 element * element_size(dtype_of(slice->space, storage_type(program.precision)));
-            alignment = std::min(alignment, alignment_of({reinterpret_cast<const void*>(byte)}));
+            alignment = std::gcd(alignment, byte);
         }
     }
-    return alignment;
+    return static_cast<std::int32_t>(alignment);
 }
 
 /// bias[n] += the stored vector[n]: the gradient of a bias over one row.
