@@ -23,7 +23,8 @@ namespace traindyno {
 [[nodiscard]] std::vector<GpuInfo> gather_gpus(Communicator& world,
                                                const std::optional<GpuInfo>& own);
 
-/// The variables of this process that steer MPI, OpenMP, NCCL, Slurm or traindyno, by prefix.
+/// The variables of this process that steer MPI, OpenMP, CUDA, NCCL, Slurm or traindyno, by prefix;
+/// not where NCCL logs.
 [[nodiscard]] std::map<std::string, std::string> steering_variables();
 
 /// Now, as ISO 8601 in UTC.

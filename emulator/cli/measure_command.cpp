@@ -240,6 +240,23 @@ GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
     return gpu_inventory();
 }
 
+/// The same, once all ranks see some or none: or only some would be refused, and wait for the rest.
+GpuInventory agree_on_gpus(Communicator& world, const Flags& flags, WorldRank rank) {
+    GpuInventory gpus = look_for_gpus(flags, rank);
+    if (may_use_gpu(flags)) {
+        require_agreement(world, gpus);
+    }
+    return gpus;
+}
+
+/// Begins the study on rank 0. Returns on all ranks which planned points are done.
+std::vector<bool> begin(Communicator& world, StudyRecorder& recorder) {
+    const std::string done = on_first(world, [&] { return recorder.begin(); });
+    std::vector<bool> skip(done.size());
+    std::transform(done.begin(), done.end(), skip.begin(), [](char c) { return c == '1'; });
+    return skip;
+}
+
 /// Clocks, power and energy of this rank's GPU; null without one, or without NVML.
 std::unique_ptr<TelemetrySource> telemetry_of(const LaunchVerdict& launch) {
     if (!launch.resources.gpu) {
@@ -271,17 +288,11 @@ ExitCode measure_command(const Flags& flags,
                          MpiSession& session,
                          const std::string& command_line) {
     const auto world = session.world();
-    const GpuInventory gpus = look_for_gpus(flags, session.rank());
-    if (may_use_gpu(flags)) {
-        require_agreement(*world, gpus);  // or only some would be refused, and wait for the rest
-    }
+    const GpuInventory gpus = agree_on_gpus(*world, flags, session.rank());
     const MeasureRequest request = measure_request(flags, session.size(), gpus, problems);
     const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
-    const std::string done = on_first(*world, [&] { return recorder.begin(); });
-    std::vector<bool> skip(done.size());
-    std::transform(done.begin(), done.end(), skip.begin(), [](char c) { return c == '1'; });
-
+    const std::vector<bool> skip = begin(*world, recorder);
     std::optional<ProgressLine> line;
     if (session.rank() == WorldRank{0}) {
         announce(launch, line.emplace());

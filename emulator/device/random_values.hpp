@@ -9,11 +9,11 @@
 
 namespace traindyno {
 
-/// Of weights, and of memory that a program may read before it writes it. GPT-3's own deviation of
-/// 0.02 would multiply a gradient by about 3.5 in each of GPT-3's layers where they share memory,
-/// past every number type after some 70: with weights of deviation d, norm scales included, on an
-/// input of sqrt(2) d (table and positions), a layer's MLP multiplies it by
-/// d / (sqrt(2) d) x d sqrt(h) x d sqrt(4h) / 2 = 0.7 d^2 h, which is 0.14 here for h = 12288.
+/// Of weights, norm scales included. GPT-3's own deviation of 0.02 would blow gradients up where
+/// all layers share one layer's memory: with an input of sqrt(2) d (table and positions), the MLP
+/// adds d / (sqrt(2) d) x d sqrt(h) x d sqrt(4h) / 2 = 0.7 d^2 h of a gradient to it: 3.4 times as
+/// much in every layer for h = 12288, infinite after some 60, but 0.14 here. (On a CPU, h = 2048
+/// and 24 layers: times 1.8 per layer with 0.02, times 1.006 with 0.004.)
 inline constexpr float weight_deviation = 0.004F;
 inline constexpr float activation_deviation = 1.0F;
 
