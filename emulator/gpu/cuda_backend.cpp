@@ -8,7 +8,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/cuda_device.hpp"
 #include "emulator/engine/cuda/stream_runner.hpp"
-#include "emulator/engine/engine.hpp"
+#include "emulator/engine/host_driven.hpp"
 
 namespace traindyno {
 
@@ -54,7 +54,7 @@ class NcclBackend final : public Backend {
     GpuOptions options_;
 };
 
-class StagedBackend final : public Backend {
+class StagedBackend final : public HostDrivenBackend {
   public:
     explicit StagedBackend(GpuOptions options) : options_(std::move(options)) {}
 
@@ -66,14 +66,6 @@ class StagedBackend final : public Backend {
                                                              Device& /*device*/) override {
         return make_staged_communicator(
             ranks.split(0, static_cast<std::int32_t>(ranks.rank().value())), make_cuda_staging());
-    }
-
-    [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
-                                                          Device& device,
-                                                          Communicator& /*ranks*/,
-                                                          const GroupCommunicators& groups,
-                                                          RunnerOptions options) override {
-        return std::make_unique<Engine>(order, device, groups, options);
     }
 
   private:
