@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nccl.h>
 
+#include "emulator/device/cuda/attention/attention.hpp"
 #include "emulator/device/cuda/runtime.hpp"
 
 namespace traindyno {
@@ -61,6 +62,7 @@ std::vector<LibraryVersion> library_versions() {
         {.name = "CUDA runtime", .version = cuda_version(runtime)},
         {.name = "cuBLASLt",
          .version = fmt::format("{}.{}.{}", cublas / 10000, cublas % 10000 / 100, cublas % 100)},
+        {.name = "cuDNN", .version = cuda::cudnn_state()},
         {.name = "NCCL",
          .version = fmt::format("{}.{}.{}", nccl / 10000, nccl % 10000 / 100, nccl % 100)}};
 }

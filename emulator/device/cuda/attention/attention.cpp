@@ -25,6 +25,11 @@ OpenedCudnn open_named_cudnn() {
 
 }  // namespace
 
+std::string cudnn_state() {
+    const OpenedCudnn opened = open_named_cudnn();
+    return opened.library ? opened.library->version_text() : opened.problem;
+}
+
 struct AttentionFactory::Libraries {
     LtHandle products = make_lt_handle();
     OpenedCudnn cudnn = open_named_cudnn();
@@ -74,6 +79,10 @@ std::string AttentionFactory::cudnn_version() const {
 
 #else
 
+std::string cudnn_state() {
+    return "built without the headers of cuDNN 9.11 or later";
+}
+
 struct AttentionFactory::Libraries {
     LtHandle products = make_lt_handle();
 };
@@ -82,7 +91,7 @@ AttentionFactory::Made AttentionFactory::make(const AttentionShape& shape,
                                               Precision precision) const {
     Made made;
     made.attention = make_batched(shape, precision);
-    made.reason = "built without the headers of cuDNN 9.11 or later";
+    made.reason = cudnn_state();
     return made;
 }
 

@@ -40,6 +40,9 @@ enum class AttentionMethod : std::uint8_t {
     batched,  ///< matrix products over some heads at a time, and a softmax between them
 };
 
+/// Version of the cuDNN that this process finds, or why it cannot be used. Needs no GPU.
+[[nodiscard]] std::string cudnn_state();
+
 /// Owns the libraries' handles, and so outlives what it makes. One per device.
 class AttentionFactory {
   public:
