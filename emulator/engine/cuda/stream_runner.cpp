@@ -54,7 +54,7 @@ StreamRunner::StreamRunner(const IssueOrder& order,
                            StreamRunnerOptions options)
     : order_(order),
       device_(device),
-      options_(options),
+      options_(std::move(options)),
       schedule_(order),
       traffic_(order.program(), ranks, options_.groups),
       started_(make_event(EventTiming::off)),
@@ -100,7 +100,7 @@ void StreamRunner::make_events() {
 
 /// Runs the kernels that mark and check reduced buffers, for the reason of CudaExecutor's warm-up.
 void StreamRunner::load_checks() {
-    const cudaStream_t stream = state(Lane::compute).stream;
+    auto* const stream = state(Lane::compute).stream;
     auto* const counters = reinterpret_cast<cuda::PatternCounters*>(counters_.data());
     const DeviceBytes buffer(size_of(check_minimum, DType::fp32));
     std::set<DType> types;
@@ -169,7 +169,7 @@ StreamRunner::Graph* StreamRunner::graph_of(Traffic traffic, Tracing tracing) {
 }
 
 void StreamRunner::launch(Traffic traffic, Tracing tracing, const Graph* graph) {
-    const cudaStream_t compute = state(Lane::compute).stream;
+    auto* const compute = state(Lane::compute).stream;
     blocked_since_.store(now().count(), std::memory_order_relaxed);
     if (graph == nullptr) {
         enqueue_step(traffic, tracing, Recording::eager);
@@ -181,7 +181,7 @@ void StreamRunner::launch(Traffic traffic, Tracing tracing, const Graph* graph) 
 }
 
 StreamRunner::Graph StreamRunner::capture(Traffic traffic, Tracing tracing) {
-    const cudaStream_t compute = state(Lane::compute).stream;
+    auto* const compute = state(Lane::compute).stream;
     // Relaxed: NCCL's threads make calls of their own while this thread captures.
     TD_CUDA(cudaStreamBeginCapture(compute, cudaStreamCaptureModeRelaxed));
     enqueue_step(traffic, tracing, Recording::captured);
@@ -198,7 +198,7 @@ StreamRunner::Graph StreamRunner::capture(Traffic traffic, Tracing tracing) {
 }
 
 void StreamRunner::enqueue_step(Traffic traffic, Tracing tracing, Recording recording) {
-    const cudaStream_t compute = state(Lane::compute).stream;
+    auto* const compute = state(Lane::compute).stream;
     TD_CUDA(cudaEventRecord(started_.get(), compute));
     for (const Lane lane : schedule_.lanes()) {
         state(lane).reached = 0;
@@ -226,7 +226,7 @@ void StreamRunner::enqueue_step(Traffic traffic, Tracing tracing, Recording reco
 void StreamRunner::enqueue(OpIndex index, Traffic traffic, Tracing tracing, Recording recording) {
     const Lane lane = order_.ops()[index].lane;
     const Task& task = order_.task_of(index);
-    const cudaStream_t stream = state(lane).stream;
+    auto* const stream = state(lane).stream;
     const NvtxRange range(order_.program().blocks[task.block.index()].name);
     for (const OpIndex earlier : schedule_.waits_of(index)) {
         TD_CUDA(cudaStreamWaitEvent(stream, done_[earlier].get(), 0));
@@ -249,7 +249,7 @@ void StreamRunner::enqueue_communication(OpIndex index,
                                          Tracing tracing,
                                          Recording recording) {
     const Lane lane = order_.ops()[index].lane;
-    const cudaStream_t stream = state(lane).stream;
+    auto* const stream = state(lane).stream;
     const auto& op = std::get<CommOp>(order_.block_op(index).op);
     const auto* reduce = std::get_if<AllReduce>(&op);
     const Slice& slice =
@@ -348,7 +348,7 @@ std::vector<Span> StreamRunner::spans() const {
 
 ReductionChecks StreamRunner::checks() {
     cuda::PatternCounters counters;
-    const cudaStream_t stream = state(Lane::compute).stream;
+    auto* const stream = state(Lane::compute).stream;
     TD_CUDA(cudaMemcpyAsync(
         &counters, counters_.data(), sizeof counters, cudaMemcpyDeviceToHost, stream));
     TD_CUDA(cudaStreamSynchronize(stream));
