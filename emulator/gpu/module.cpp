@@ -25,6 +25,7 @@ GpuModuleSearch detail::load_gpu_module(const std::string& library) {
     // Local, so that its libraries cannot be mistaken for ours; never closed: its objects live on.
     void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): glibc keeps it per thread
         return {.module = nullptr, .problem = dlerror()};
     }
     const auto entry = reinterpret_cast<GpuModuleEntry>(dlsym(handle, gpu_module_symbol));
