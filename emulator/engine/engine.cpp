@@ -240,10 +240,10 @@ std::span<std::byte> Engine::marks_for(const AllReduce& op) {
 
 /// Between marks_ and the buffer they were made for.
 void Engine::copy_marks(CopyDirection direction, const Slice& buffer, const Task& task) {
-    if (marks_.empty()) {
+    const auto count = static_cast<std::size_t>(marks_in(buffer.elements));
+    if (count == 0) {
         return;
     }
-    const auto count = static_cast<std::size_t>(marks_in(buffer.elements));
     const std::size_t width = marks_.size() / count;
     const std::span<std::byte> marks(marks_);
     Slice part = buffer;
