@@ -29,7 +29,7 @@ constexpr std::array gpu_flags{"collectives",
 constexpr std::array kinds{
     GroupKind::tp, GroupKind::dp, GroupKind::pp, GroupKind::embedding, GroupKind::model};
 
-/// NCCL's own limit is 64 (nccl.h, NCCL_CTA limits of ncclConfig_t).
+/// NCCL's own limit (user guide, NCCL_MAX_CTAS).
 constexpr std::int64_t most_ctas = 64;
 
 }  // namespace
@@ -158,8 +158,10 @@ void read_gpu(const FlagReader& read,
     request.gpu.device.precision = request.workload.setup.precision;
     request.gpu.device.seed = static_cast<unsigned>(request.measure.seed);
     request.gpu.device.peak = peak_of(request, gpus);
+    const Registration registration =
+        read.choice<Registration>("nccl-register").value_or(Registration::off);
     for (GroupTraffic& group : request.gpu.groups) {
-        group.registration = read.choice<Registration>("nccl-register").value_or(Registration::off);
+        group.registration = registration;
         group.nccl.timeout = from_seconds(request.measure.timeout_seconds);
         group.nccl.sharing = read.given("share-gpu") ? GpuSharing::allowed : GpuSharing::refused;
     }

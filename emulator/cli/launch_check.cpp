@@ -162,7 +162,8 @@ std::optional<GpuDescription> choose_gpu(Communicator& world,
         return std::nullopt;
     }
     const auto visible = static_cast<int>(gpus.devices.size());
-    const std::int64_t local = local_rank_of(world, this_host().boot_id + this_host().name);
+    const HostInfo host = this_host();
+    const std::int64_t local = local_rank_of(world, host.boot_id + host.name);
     return gpus.devices.at(static_cast<std::size_t>(device_for(local, visible)));
 }
 

@@ -48,19 +48,20 @@ Study header(const MeasureRequest& request,
              const GpuInventory& gpus,
              Communicator& world,
              const std::string& command_line) {
+    const HostInfo host = this_host();
     Study study;
     study.version = version();
     study.commands = {command_line};
     study.created = utc_now();
     study.environment = {
-        .hosts = gather_hosts(world, this_host()),
+        .hosts = gather_hosts(world, host),
         .mpi = MpiSession::version(),
         .compute_library = request.device == DeviceKind::cpu ? cpu_compute_library() : "",
         .binding = launch.binding,
         .clock = launch.clock,
         .clock_error_seconds = launch.clock_error_seconds,
         .env = steering_variables()};
-    study.environment.devices = gather_gpus(world, own_gpu(launch, this_host().name));
+    study.environment.devices = gather_gpus(world, own_gpu(launch, host.name));
     if (request.device == DeviceKind::cuda) {
         for (const LibraryVersion& library : gpus.libraries) {
             study.environment.gpu_libraries[library.name] = library.version;

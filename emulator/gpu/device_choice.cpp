@@ -2,12 +2,8 @@
 #include "emulator/gpu/device_choice.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstdlib>
 #include <map>
 #include <set>
-#include <string_view>
 
 #include "emulator/base/error.hpp"
 #include "emulator/device/cpu/binding.hpp"
@@ -50,24 +46,6 @@ std::map<Cores, std::int64_t> neighbourhoods_of(const std::vector<Cores>& near,
 }
 
 }  // namespace
-
-std::optional<std::int64_t> local_rank_hint() {
-    // mpirun inside a Slurm job inherits Slurm's variables: they come last.
-    for (const char* variable :
-         {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
-        const char* const text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): start-up
-        if (text == nullptr) {
-            continue;
-        }
-        const std::string_view digits(text);
-        std::int64_t rank = 0;
-        const auto [end, error] = std::from_chars(digits.begin(), digits.end(), rank);
-        if (error == std::errc{} && end == digits.end() && rank >= 0) {
-            return rank;
-        }
-    }
-    return std::nullopt;
-}
 
 int device_for(std::int64_t local_rank, int visible) {
     TD_EXPECT(local_rank >= 0 && visible >= 1);

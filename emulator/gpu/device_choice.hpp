@@ -3,14 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace traindyno {
-
-/// This process's rank on its host as the launcher's environment has it, for what must be known
-/// before MPI starts. The job's own count is the truth: a launcher may not be the one that counts.
-[[nodiscard]] std::optional<std::int64_t> local_rank_hint();
 
 /// The ordinal of the GPU for `local_rank`, when `visible` GPUs are: the only one where the
 /// launcher gave each rank its own, else in turn.

@@ -25,8 +25,7 @@ void EventClock::anchor() {
         TD_CUDA(cudaEventRecord(anchor_.get(), stream_.get()));
         TD_CUDA(cudaEventSynchronize(anchor_.get()));
         const SimTime after = now();
-        uncertainty_ = (after - before) / 2;
-        host_ = before + uncertainty_;
+        host_ = before + (after - before) / 2;
         if (after - before <= narrow_enough) {
             return;
         }

@@ -24,14 +24,10 @@ class EventClock {
     /// Host time of the anchor.
     [[nodiscard]] SimTime anchored_at() const { return host_; }
 
-    /// Half the distance of the two host readings around the anchor.
-    [[nodiscard]] SimTime uncertainty() const { return uncertainty_; }
-
   private:
     CudaStream stream_;
     CudaEvent anchor_;
     SimTime host_{0};
-    SimTime uncertainty_{0};
 };
 
 }  // namespace traindyno

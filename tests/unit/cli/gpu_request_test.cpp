@@ -147,6 +147,12 @@ TEST(GpuOptions, refuse_what_cannot_be_meant) {
     }
 }
 
+TEST(GpuOptions, report_a_wrong_value_once) {
+    const std::string text = refusal({{"nccl-register", "maybe"}});
+    EXPECT_NE(text.find("'maybe'"), std::string::npos) << text;
+    EXPECT_EQ(text.find("'maybe'"), text.rfind("'maybe'")) << text;
+}
+
 TEST(GpuOptions, are_refused_where_nothing_runs_on_a_gpu) {
     for (const char* name : {"graph", "share-gpu"}) {
         EXPECT_NE(refusal({{"device", "cpu"}, {name, "on"}}).find("--device cuda"),

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/gpu/device_choice.hpp"
 
-#include <cstdlib>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -22,43 +20,6 @@ TEST(DeviceFor, takes_the_only_gpu_or_the_ranks_own) {
     }
     EXPECT_THROW((void)device_for(0, 0), ContractError);
     EXPECT_THROW((void)device_for(-1, 4), ContractError);
-}
-
-/// Sets variables of launchers and clears the others, until the end of the test.
-class LauncherVariables : public ::testing::Test {
-  protected:
-    void SetUp() override { clear(); }
-
-    void TearDown() override { clear(); }
-
-    static void set(const char* name, const char* value) { ::setenv(name, value, 1); }
-
-  private:
-    static void clear() {
-        for (const char* name :
-             {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
-            ::unsetenv(name);
-        }
-    }
-};
-
-using LocalRankHint = LauncherVariables;
-
-TEST_F(LocalRankHint, is_what_the_nearest_launcher_says) {
-    EXPECT_FALSE(local_rank_hint().has_value());
-    set("SLURM_LOCALID", "0");
-    EXPECT_EQ(local_rank_hint(), 0);
-    set("MPI_LOCALRANKID", "2");
-    EXPECT_EQ(local_rank_hint(), 2);
-    set("OMPI_COMM_WORLD_LOCAL_RANK", "5");
-    EXPECT_EQ(local_rank_hint(), 5);
-}
-
-TEST_F(LocalRankHint, ignores_what_is_no_rank) {
-    set("OMPI_COMM_WORLD_LOCAL_RANK", "");
-    set("MPI_LOCALRANKID", "-1");
-    set("SLURM_LOCALID", "3x");
-    EXPECT_FALSE(local_rank_hint().has_value());
 }
 
 /// What every rank gets.
