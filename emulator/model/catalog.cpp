@@ -63,6 +63,12 @@ Model read_model(ConfigTable& table, const std::string& fallback_name) {
     model.norm = table.choice<Norm>("norm").value_or(model.norm);
     model.positions = table.choice<Positions>("positions").value_or(model.positions);
     model.bias = table.choice<LinearBias>("bias").value_or(model.bias);
+    model.experts = table.integer("experts").value_or(0);
+    model.top_k = table.integer("top_k").value_or(0);
+    model.expert_ffn =
+        table.integer("expert_ffn").value_or(model.experts > 0 ? model.ffn : std::int64_t{0});
+    model.shared_experts = table.integer("shared_experts").value_or(0);
+    model.dense_layers = table.integer("dense_layers").value_or(0);
     model.nominal_parameters = table.number("nominal_parameters").value_or(0);
     table.refuse_other_keys();
     return model;
@@ -94,9 +100,15 @@ Model load_toml_model(const std::filesystem::path& path) {
 
 Model load_model(std::string_view name_or_path) {
     if (name_or_path.ends_with(".json")) {
-        return load_hugging_face_model(std::filesystem::path(name_or_path));
+        return load_hugging_face_model(std::filesystem::path(name_or_path)).model;
     }
     return load_toml_model(config_path("models", name_or_path));
+}
+
+std::vector<std::string> left_out_of_model(std::string_view name_or_path) {
+    return name_or_path.ends_with(".json")
+               ? load_hugging_face_model(std::filesystem::path(name_or_path)).left_out
+               : std::vector<std::string>{};
 }
 
 std::vector<std::string> model_names() {

@@ -13,15 +13,20 @@
 namespace traindyno {
 
 /// `name` in configs/models/, a path to a .toml, or a path to a Hugging Face config.json (GPT-2,
-/// GPT-NeoX, Llama, Mistral, Qwen families). Throws ConfigError naming file, line and key.
+/// GPT-NeoX, Llama, Mistral, Mixtral, Qwen and DeepSeek families). Throws ConfigError naming file,
+/// line and key.
 [[nodiscard]] Model load_model(std::string_view name_or_path);
+
+/// What the shape that load_model returns lacks of the model in the file: "key: what".
+[[nodiscard]] std::vector<std::string> left_out_of_model(std::string_view name_or_path);
 
 /// Names in configs/models/, sorted.
 [[nodiscard]] std::vector<std::string> model_names();
 
 /// Command-line changes to a model's shape.
 struct ModelOverrides {
-    std::int64_t shrink = 1;  ///< divides layers, hidden, heads, seq and vocab
+    std::int64_t shrink = 1;  ///< divides layers, hidden, heads, widths, seq and vocab; the number
+                              ///< of experts stays
     std::optional<std::int64_t> layers = std::nullopt;
     std::optional<std::int64_t> seq = std::nullopt;
 

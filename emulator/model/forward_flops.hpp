@@ -8,7 +8,8 @@
 namespace traindyno {
 
 /// Forward FLOPs per token over all layers; a multiply-add counts two. Attention is counted over
-/// the full score square, as Narayanan et al., SC'21, do.
+/// the full score square, as Narayanan et al., SC'21, do; of the experts, those that a token
+/// visits.
 struct ForwardFlops {
     Flops linear;     ///< the layers' matrix products with weights
     Flops attention;  ///< QK^T and the product with V

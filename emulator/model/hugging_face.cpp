@@ -3,119 +3,19 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "emulator/base/config_files.hpp"
 #include "emulator/base/error.hpp"
+#include "emulator/model/hugging_face_config.hpp"
 
 namespace traindyno {
 
 namespace {
-
-using Json = nlohmann::json;
-
-/// A config.json and the problems found in it. Unlike our own files it holds many keys that are
-/// none of our business, so unknown ones pass.
-class HuggingFaceConfig {
-  public:
-    explicit HuggingFaceConfig(std::filesystem::path path) : path_(std::move(path)) {
-        const std::string text = read_text_file(path_);
-        try {
-            json_ = Json::parse(text);
-        } catch (const Json::parse_error& error) {
-            const auto before = std::min(error.byte, text.size());
-            const auto line =
-                1 +
-                std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(before), '\n');
-            throw ConfigError({fmt::format(
-                "{}:{}: not valid JSON (parsing stopped here) get the file anew or correct it",
-                path_.string(),
-                line)});
-        }
-        if (!json_.is_object()) {
-            throw ConfigError(
-                {fmt::format("{}: is not a model configuration (a JSON object is needed) name a "
-                             "Hugging Face config.json",
-                             path_.string())});
-        }
-    }
-
-    [[nodiscard]] bool has(const char* key) const {
-        return json_.contains(key) && !json_.at(key).is_null();
-    }
-
-    /// A key the family always writes.
-    [[nodiscard]] std::int64_t integer(const char* key) {
-        if (!has(key)) {
-            report(key, "is missing (this family always has it) add it");
-            return 0;
-        }
-        return integer_or(key, 0);
-    }
-
-    /// `fallback` where the key is absent or null.
-    [[nodiscard]] std::int64_t integer_or(const char* key, std::int64_t fallback) {
-        if (!has(key)) {
-            return fallback;
-        }
-        const Json& value = json_.at(key);
-        const bool fits = value.is_number_integer() &&
-                          !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
-        if (!fits) {
-            report(key,
-                   fmt::format("is {} (a whole number is needed) write it like \"{}\": 12",
-                               value.dump(),
-                               key));
-            return fallback;
-        }
-        return value.get<std::int64_t>();
-    }
-
-    [[nodiscard]] bool flag_or(const char* key, bool fallback) {
-        if (!has(key)) {
-            return fallback;
-        }
-        const Json& value = json_.at(key);
-        if (!value.is_boolean()) {
-            report(key,
-                   fmt::format("is {} (true or false is needed) write it like \"{}\": true",
-                               value.dump(),
-                               key));
-            return fallback;
-        }
-        return value.get<bool>();
-    }
-
-    [[nodiscard]] std::string text_or(const char* key, std::string fallback) const {
-        return has(key) && json_.at(key).is_string() ? json_.at(key).get<std::string>()
-                                                     : std::move(fallback);
-    }
-
-    void report(std::string_view key, std::string_view problem) {
-        reported_.emplace_back(key);
-        problems_.add(fmt::format("{}: {}: {}", path_.string(), key, problem));
-    }
-
-    [[nodiscard]] bool reported(std::string_view key) const {
-        return std::find(reported_.begin(), reported_.end(), key) != reported_.end();
-    }
-
-    void throw_if_any() const { problems_.throw_if_any(); }
-
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-    Json json_;
-    Problems problems_;
-    std::vector<std::string> reported_;
-};
 
 /// Whether biases sit on all linear layers or none, from separate switches for attention and MLP.
 LinearBias uniform_bias(HuggingFaceConfig& config, bool attention, bool mlp) {
@@ -161,37 +61,9 @@ Model read_gpt2(HuggingFaceConfig& config) {
     return model;
 }
 
-/// What all families after GPT-2 call by the same names.
-Model read_common(HuggingFaceConfig& config) {
-    Model model;
-    model.layers = config.integer("num_hidden_layers");
-    model.hidden = config.integer("hidden_size");
-    model.heads = config.integer("num_attention_heads");
-    model.kv_heads =
-        config.integer_or("num_key_value_heads", std::clamp<std::int64_t>(model.heads, 1, 1 << 16));
-    model.head_size = config.has("head_dim") ? config.integer("head_dim")
-                                             : default_head_size(config, model, "hidden_size");
-    model.ffn = config.integer("intermediate_size");
-    model.seq = config.integer("max_position_embeddings");
-    model.vocab = config.integer("vocab_size");
-    model.positions = Positions::rotary;
-    model.tied_embeddings = config.flag_or("tie_word_embeddings", false);
-    return model;
-}
-
 Model read_gpt_neox(HuggingFaceConfig& config) {
     Model model = read_common(config);
     model.bias = uniform_bias(config, config.flag_or("attention_bias", true), true);
-    return model;
-}
-
-/// Llama, Mistral and Qwen3: RMSNorm, SwiGLU, biases only on request.
-Model read_llama(HuggingFaceConfig& config) {
-    Model model = read_common(config);
-    model.norm = Norm::rmsnorm;
-    model.gated_mlp = true;
-    model.bias = uniform_bias(
-        config, config.flag_or("attention_bias", false), config.flag_or("mlp_bias", false));
     return model;
 }
 
@@ -203,9 +75,16 @@ Model read_qwen2(HuggingFaceConfig& config) {
     return model;
 }
 
+Model read_qwen3(HuggingFaceConfig& config) {
+    config.leave_out("qk_norm",
+                     "queries and keys are not normalised (2 x head_dim parameters per layer)");
+    return read_llama(config);
+}
+
 struct Family {
     std::string_view model_type;
     Model (*read)(HuggingFaceConfig&);
+    LayerKind mlp = LayerKind::dense;
 };
 
 constexpr std::array families{Family{"gpt2", read_gpt2},
@@ -213,27 +92,38 @@ constexpr std::array families{Family{"gpt2", read_gpt2},
                               Family{"llama", read_llama},
                               Family{"mistral", read_llama},
                               Family{"qwen2", read_qwen2},
-                              Family{"qwen3", read_llama}};
+                              Family{"qwen3", read_qwen3},
+                              Family{"mixtral", read_mixtral, LayerKind::experts},
+                              Family{"qwen2_moe", read_qwen2_moe, LayerKind::experts},
+                              Family{"qwen3_moe", read_qwen3_moe, LayerKind::experts},
+                              Family{"deepseek_v2", read_deepseek, LayerKind::experts},
+                              Family{"deepseek_v3", read_deepseek, LayerKind::experts}};
 
-/// Mixture-of-experts models name their experts in one of these ways.
-bool has_experts(HuggingFaceConfig& config, const std::string& model_type) {
+/// Features of several families that change the work but have no place in Model.
+void note_what_models_lack(HuggingFaceConfig& config) {
+    if (config.integer_or("sliding_window", 0) > 0 && config.flag_or("use_sliding_window", true)) {
+        config.leave_out("sliding_window", "attention spans the whole sequence");
+    }
+    for (const char* key : {"rotary_pct", "partial_rotary_factor"}) {
+        if (config.number_or(key, 1) < 1) {
+            config.leave_out(key, "all of a query's and key's columns are rotated");
+        }
+    }
+    if (config.flag_or("use_parallel_residual", false)) {
+        config.leave_out("use_parallel_residual", "the MLP follows attention");
+    }
+}
+
+/// Whether a family without experts names some all the same.
+bool has_experts(HuggingFaceConfig& config) {
     constexpr std::array keys{
         "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"};
-    return model_type == "mixtral" || model_type.ends_with("_moe") ||
-           std::any_of(keys.begin(), keys.end(), [&](const char* key) {
-               return config.integer_or(key, 0) > 1;
-           });
+    return std::any_of(
+        keys.begin(), keys.end(), [&](const char* key) { return config.integer_or(key, 0) > 1; });
 }
 
 const Family& family_of(HuggingFaceConfig& config) {
     const std::string model_type = config.text_or("model_type", "");
-    if (has_experts(config, model_type)) {
-        throw ConfigError(
-            {fmt::format("{}: model_type: '{}' is a mixture of experts (only dense models can be "
-                         "emulated) choose a dense model",
-                         config.path().string(),
-                         model_type)});
-    }
     const auto* const found =
         std::find_if(families.begin(), families.end(), [&](const Family& family) {
             return family.model_type == model_type;
@@ -252,6 +142,13 @@ const Family& family_of(HuggingFaceConfig& config) {
                          fmt::join(known, ", "),
                          did_you_mean(model_type, known))});
     }
+    if (found->mlp == LayerKind::dense && has_experts(config)) {
+        throw ConfigError({fmt::format(
+            "{}: model_type: '{}' with experts is not known (families with experts are mixtral, "
+            "qwen2_moe, qwen3_moe, deepseek_v2, deepseek_v3) describe the model in a .toml file",
+            config.path().string(),
+            model_type)});
+    }
     return *found;
 }
 
@@ -268,6 +165,10 @@ constexpr std::array key_names{KeyName{"layers", "n_layer", "num_hidden_layers"}
                                KeyName{"kv_heads", "n_head", "num_key_value_heads"},
                                KeyName{"head_size", "n_embd", "head_dim"},
                                KeyName{"ffn", "n_inner", "intermediate_size"},
+                               KeyName{"top_k", "top_k", "num_experts_per_tok"},
+                               KeyName{"expert_ffn", "expert_ffn", "moe_intermediate_size"},
+                               KeyName{"shared_experts", "shared_experts", "n_shared_experts"},
+                               KeyName{"dense_layers", "dense_layers", "first_k_dense_replace"},
                                KeyName{"seq", "n_positions", "max_position_embeddings"},
                                KeyName{"vocab", "vocab_size", "vocab_size"}};
 
@@ -304,14 +205,41 @@ std::string name_of(const HuggingFaceConfig& config) {
 
 }  // namespace
 
-Model load_hugging_face_model(const std::filesystem::path& path) {
+Model read_common(HuggingFaceConfig& config) {
+    Model model;
+    model.layers = config.integer("num_hidden_layers");
+    model.hidden = config.integer("hidden_size");
+    model.heads = config.integer("num_attention_heads");
+    model.kv_heads =
+        config.integer_or("num_key_value_heads", std::clamp<std::int64_t>(model.heads, 1, 1 << 16));
+    model.head_size = config.has("head_dim") ? config.integer("head_dim")
+                                             : default_head_size(config, model, "hidden_size");
+    model.ffn = config.integer("intermediate_size");
+    model.seq = config.integer("max_position_embeddings");
+    model.vocab = config.integer("vocab_size");
+    model.positions = Positions::rotary;
+    model.tied_embeddings = config.flag_or("tie_word_embeddings", false);
+    return model;
+}
+
+Model read_llama(HuggingFaceConfig& config) {
+    Model model = read_common(config);
+    model.norm = Norm::rmsnorm;
+    model.gated_mlp = true;
+    model.bias = uniform_bias(
+        config, config.flag_or("attention_bias", false), config.flag_or("mlp_bias", false));
+    return model;
+}
+
+ImportedModel load_hugging_face_model(const std::filesystem::path& path) {
     HuggingFaceConfig config(path);
     const Family& family = family_of(config);
     Model model = family.read(config);
     model.name = name_of(config);
+    note_what_models_lack(config);
     report_problems(config, model, family.model_type);
     config.throw_if_any();
-    return model;
+    return {.model = std::move(model), .left_out = config.left_out()};
 }
 
 }  // namespace traindyno

@@ -3,15 +3,23 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "emulator/model/model.hpp"
 
 namespace traindyno {
 
-/// The shape of a dense GPT-2, GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 model; `model_type` tells
-/// which. seq is the longest the model takes. What has no place in Model is left out: partial
-/// rotary dimensions, parallel residuals, sliding windows, and Qwen3's norms of queries and keys
-/// (2 * head_size parameters per layer). ConfigError names file and key.
-[[nodiscard]] Model load_hugging_face_model(const std::filesystem::path& path);
+struct ImportedModel {
+    Model model;
+    /// "key: what the shape lacks", for everything of the file that changes the work but has no
+    /// place in Model.
+    std::vector<std::string> left_out;
+};
+
+/// The shape of a GPT-2, GPT-NeoX, Llama, Mistral, Qwen2, Qwen3, Mixtral, Qwen-MoE or DeepSeek
+/// model; `model_type` tells which. seq is the longest the model takes. ConfigError names file and
+/// key.
+[[nodiscard]] ImportedModel load_hugging_face_model(const std::filesystem::path& path);
 
 }  // namespace traindyno

@@ -49,9 +49,87 @@ std::vector<std::string> problems_of_dimensions(const Model& model) {
     return problems;
 }
 
+std::int64_t norm_parameters(const Model& model) {
+    return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
+}
+
+/// Of an MLP, or of a router, `routed` experts and the shared ones.
+std::int64_t after_attention(const Model& model, LayerKind kind, std::int64_t routed) {
+    if (kind == LayerKind::experts) {
+        return model.hidden * model.experts +
+               (routed + model.shared_experts) * expert_parameters(model);
+    }
+    const std::int64_t up_outputs = (model.gated_mlp ? 2 : 1) * model.ffn;
+    const std::int64_t biases = model.bias == LinearBias::all ? up_outputs + model.hidden : 0;
+    return model.hidden * (up_outputs + model.ffn) + biases;
+}
+
+std::int64_t layer_parameters(const Model& model, LayerKind kind, std::int64_t routed) {
+    const std::int64_t qkv_outputs = model.attention_width() + 2 * model.kv_width();
+    const std::int64_t weights = model.hidden * (qkv_outputs + model.attention_width());
+    const std::int64_t qkv_biases = model.bias == LinearBias::none ? 0 : qkv_outputs;
+    const std::int64_t output_bias = model.bias == LinearBias::all ? model.hidden : 0;
+    return weights + qkv_biases + output_bias + 2 * norm_parameters(model) +
+           after_attention(model, kind, routed);
+}
+
+std::int64_t parameters(const Model& model, std::int64_t routed) {
+    const std::int64_t tables = model.tied_embeddings ? 1 : 2;
+    const std::int64_t positions =
+        model.positions == Positions::learned ? model.seq * model.hidden : 0;
+    const std::int64_t with_mlp = model.layers_with_mlp();
+    return with_mlp * layer_parameters(model, LayerKind::dense, routed) +
+           (model.layers - with_mlp) * layer_parameters(model, LayerKind::experts, routed) +
+           tables * model.vocab * model.hidden + positions + norm_parameters(model);
+}
+
+/// What a mixture of experts needs; a dense model has none of its keys.
+std::vector<std::string> problems_of_experts(const Model& model) {
+    std::vector<std::string> problems;
+    const auto check = [&](std::string_view key,
+                           std::int64_t value,
+                           std::int64_t least,
+                           std::int64_t most,
+                           std::string_view why) {
+        if (value < least || value > most) {
+            problems.push_back(
+                fmt::format("{}: {} is not possible ({}) give it a value from {} to {}",
+                            key,
+                            value,
+                            why,
+                            least,
+                            most));
+        }
+    };
+    if (model.experts == 0) {
+        constexpr std::string_view dense = "the model has no experts; leave it out or add experts";
+        check("top_k", model.top_k, 0, 0, dense);
+        check("expert_ffn", model.expert_ffn, 0, 0, dense);
+        check("shared_experts", model.shared_experts, 0, 0, dense);
+        check("dense_layers", model.dense_layers, 0, 0, dense);
+        return problems;
+    }
+    check("experts", model.experts, 1, 1 << 16, "a layer has at least one");
+    if (!problems.empty()) {
+        return problems;
+    }
+    check("top_k", model.top_k, 1, model.experts, "a token visits some of the experts, each once");
+    check("expert_ffn", model.expert_ffn, 1, 1 << 24, "experts have an inner width");
+    check("shared_experts", model.shared_experts, 0, 1 << 16, "every token visits them");
+    check("dense_layers", model.dense_layers, 0, model.layers - 1, "the other layers have experts");
+    if (model.bias == LinearBias::all) {
+        problems.emplace_back(
+            "bias: all does not go with experts (theirs have no biases) use none or qkv");
+    }
+    return problems;
+}
+
 /// Problems between values that are each in range.
 std::vector<std::string> problems_of_shape(const Model& model) {
-    std::vector<std::string> problems;
+    std::vector<std::string> problems = problems_of_experts(model);
+    if (!problems.empty()) {
+        return problems;
+    }
     if (model.heads % model.kv_heads != 0) {
         problems.push_back(fmt::format(
             "kv_heads: {} does not divide heads {} (each key/value head serves equally many query "
@@ -75,8 +153,10 @@ std::vector<std::string> problems_of_shape(const Model& model) {
                         1 << 22));
         return problems;
     }
-    const double total =
-        static_cast<double>(model.layers) * static_cast<double>(layer_parameters(model));
+    const double experts = static_cast<double>(model.experts + model.shared_experts) *
+                           static_cast<double>(expert_parameters(model));
+    const double total = static_cast<double>(model.layers) *
+                         (static_cast<double>(layer_parameters(model)) + experts);
     if (total > most_parameters) {
         problems.push_back(
             fmt::format("layers: {} layers of this size have {:.1e} parameters (more than {:.0e} "
@@ -110,25 +190,20 @@ std::vector<std::string> problems_of(const Model& model) {
     return problems;
 }
 
-std::int64_t layer_parameters(const Model& model) {
-    const std::int64_t qkv_outputs = model.attention_width() + 2 * model.kv_width();
-    const std::int64_t up_outputs = (model.gated_mlp ? 2 : 1) * model.ffn;
-    const std::int64_t weights = model.hidden * (qkv_outputs + up_outputs) +
-                                 (model.attention_width() + model.ffn) * model.hidden;
-    const std::int64_t qkv_biases = model.bias == LinearBias::none ? 0 : qkv_outputs;
-    const std::int64_t other_biases =
-        model.bias == LinearBias::all ? up_outputs + 2 * model.hidden : 0;
-    const std::int64_t norm = (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
-    return weights + qkv_biases + other_biases + 2 * norm;
+std::int64_t expert_parameters(const Model& model) {
+    return (model.gated_mlp ? 3 : 2) * model.hidden * model.expert_ffn;
+}
+
+std::int64_t layer_parameters(const Model& model, LayerKind kind) {
+    return layer_parameters(model, kind, model.experts);
 }
 
 std::int64_t parameters(const Model& model) {
-    const std::int64_t tables = model.tied_embeddings ? 1 : 2;
-    const std::int64_t positions =
-        model.positions == Positions::learned ? model.seq * model.hidden : 0;
-    const std::int64_t final_norm = (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
-    return model.layers * layer_parameters(model) + tables * model.vocab * model.hidden +
-           positions + final_norm;
+    return parameters(model, model.experts);
+}
+
+std::int64_t active_parameters(const Model& model) {
+    return parameters(model, model.top_k);
 }
 
 }  // namespace traindyno

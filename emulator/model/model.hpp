@@ -29,6 +29,12 @@ struct EnumNames<LinearBias> {
     static constexpr auto names = enum_table<LinearBias>("none", "qkv", "all");
 };
 
+/// What follows attention in a layer.
+enum class LayerKind : std::uint8_t {
+    dense,    ///< an MLP
+    experts,  ///< a router, the experts that it chooses among, and those that every token visits
+};
+
 /// Decoder-only transformer, pre-norm, causal. Symbols as in Narayanan et al., SC'21: l, h, a, s,
 /// V.
 struct Model {
@@ -59,6 +65,15 @@ struct Model {
     [[nodiscard]] std::int64_t attention_width() const { return heads * head_size; }
 
     [[nodiscard]] std::int64_t kv_width() const { return kv_heads * head_size; }
+
+    [[nodiscard]] LayerKind kind_of(std::int64_t layer) const {
+        return experts == 0 || layer < dense_layers ? LayerKind::dense : LayerKind::experts;
+    }
+
+    /// First layers that have an MLP; all of a dense model.
+    [[nodiscard]] std::int64_t layers_with_mlp() const {
+        return experts == 0 ? layers : dense_layers;
+    }
 };
 
 /// Every reason why `model` cannot be trained: "key: problem (why) suggestion". Empty when valid.
@@ -67,7 +82,13 @@ struct Model {
 /// Exact number of trainable parameters (embeddings once when tied, biases and norms included).
 [[nodiscard]] std::int64_t parameters(const Model& model);
 
+/// Parameters that one token meets: of the experts, its top_k and the shared ones.
+[[nodiscard]] std::int64_t active_parameters(const Model& model);
+
 /// Parameters of one transformer layer.
-[[nodiscard]] std::int64_t layer_parameters(const Model& model);
+[[nodiscard]] std::int64_t layer_parameters(const Model& model, LayerKind kind = LayerKind::dense);
+
+/// Weights of one expert: its up (and gate) and down projections.
+[[nodiscard]] std::int64_t expert_parameters(const Model& model);
 
 }  // namespace traindyno

@@ -27,7 +27,7 @@ std::ptrdiff_t lines_in(const std::string& text) {
     return 1 + std::count(text.begin(), text.end(), '\n');
 }
 
-TEST(Catalog, holds_the_gpt3_family_and_a_llama) {
+TEST(Catalog, holds_gpts_llamas_and_mixtures_of_experts) {
     const std::vector<std::string> names = model_names();
     for (const char* name : {"gpt3-125m",
                              "gpt3-350m",
@@ -37,7 +37,13 @@ TEST(Catalog, holds_the_gpt3_family_and_a_llama) {
                              "gpt3-6.7b",
                              "gpt3-13b",
                              "gpt3-175b",
-                             "llama3-8b"}) {
+                             "llama3-8b",
+                             "llama3-70b",
+                             "llama3-405b",
+                             "mixtral-8x7b",
+                             "deepseek-v3-like",
+                             "qwen2.5-7b",
+                             "qwen3-30b-a3b"}) {
         EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
         EXPECT_EQ(load_model(name).name, name);
     }
@@ -74,6 +80,26 @@ TEST(Catalog, reads_llama3_8b_as_published) {
                          .bias = LinearBias::none,
                          .nominal_parameters = 8e9};
     EXPECT_EQ(load_model("llama3-8b"), expected);
+}
+
+TEST(Catalog, reads_the_keys_of_experts) {
+    const Model model = load_model("deepseek-v3-like");
+    EXPECT_EQ(model.experts, 256);
+    EXPECT_EQ(model.top_k, 8);
+    EXPECT_EQ(model.expert_ffn, 2048);
+    EXPECT_EQ(model.shared_experts, 1);
+    EXPECT_EQ(model.dense_layers, 3);
+    const ScratchFolder scratch;
+    const std::string shape = "layers = 2\nhidden = 64\nheads = 4\nseq = 32\nvocab = 100\n";
+    EXPECT_EQ(
+        load_model(scratch.write("a.toml", shape + "bias = \"none\"\nexperts = 4\ntop_k = 1\n"))
+            .expert_ffn,
+        256);
+    EXPECT_NE(error_of(scratch.write("b.toml", shape + "bias = \"none\"\nexperts = 4\n"))
+                  .find("top_k: 0 is not possible"),
+              std::string::npos);
+    EXPECT_NE(error_of(scratch.write("c.toml", shape + "top_k = 2\n")).find(":6: top_k: 2"),
+              std::string::npos);
 }
 
 TEST(Catalog, gives_a_file_without_a_name_its_own) {
@@ -169,7 +195,7 @@ TEST(Catalog, names_broken_files) {
 
 TEST(Catalog, suggests_the_model_that_was_meant) {
     EXPECT_NE(error_of("gpt3-175B ").find("did you mean 'gpt3-175b'?"), std::string::npos);
-    EXPECT_NE(error_of("bert").find("there are gpt3-1.3b"), std::string::npos);
+    EXPECT_NE(error_of("bert").find("there are deepseek-v3-like"), std::string::npos);
     EXPECT_NE(error_of("").find("is not in configs/models"), std::string::npos);
 }
 

@@ -110,6 +110,93 @@ TEST(Parameters, of_llama3_8b_are_8_03_billion) {
     EXPECT_NEAR(static_cast<double>(expected) / 1e9, 8.03, 0.005);
 }
 
+Model small_mixture() {
+    Model model = small_llama();
+    model.experts = 8;
+    model.top_k = 2;
+    model.expert_ffn = 48;
+    model.shared_experts = 1;
+    model.dense_layers = 1;
+    return model;
+}
+
+TEST(Parameters, of_a_layer_with_experts_count_router_experts_and_shared_ones) {
+    const Model model = small_mixture();
+    const std::int64_t attention = 64 * 64 + 2 * 64 * 32 + 64 * 64;
+    const std::int64_t expert = 3LL * 64 * 48;
+    EXPECT_EQ(expert_parameters(model), expert);
+    EXPECT_EQ(layer_parameters(model, LayerKind::experts),
+              attention + 64 * 8 + (8 + 1) * expert + 2LL * 64);
+    EXPECT_EQ(layer_parameters(model, LayerKind::dense), layer_parameters(small_llama()));
+    const std::int64_t without_layers = 2LL * 100 * 64 + 64;
+    EXPECT_EQ(
+        parameters(model),
+        layer_parameters(model) + 2 * layer_parameters(model, LayerKind::experts) + without_layers);
+    EXPECT_EQ(parameters(model) - active_parameters(model), 2 * (8 - 2) * expert);
+    EXPECT_EQ(active_parameters(small_llama()), parameters(small_llama()));
+}
+
+/// Total and activated parameters as their authors round them.
+TEST(Parameters, of_published_models_are_the_published_counts) {
+    struct Count {
+        double billions;
+        double tolerance;  ///< what the last published digit leaves open, and what is left out
+    };
+
+    struct Row {
+        const char* name;
+        Count total;
+        Count active;
+    };
+
+    constexpr std::array rows{
+        // model card of the weights: 70.6 B
+        Row{"llama3-70b", {70.6, 0.1}, {70.6, 0.1}},
+        // model card of the weights: 406 B
+        Row{"llama3-405b", {406, 0.5}, {406, 0.5}},
+        // mistral.ai/news/mixtral-of-experts: 46.7 B, of which 12.9 B per token
+        Row{"mixtral-8x7b", {46.7, 0.05}, {12.9, 0.05}},
+        // model card: 7.61 B
+        Row{"qwen2.5-7b", {7.61, 0.01}, {7.61, 0.01}},
+        // model card: 30.5 B, of which 3.3 B activated
+        Row{"qwen3-30b-a3b", {30.5, 0.05}, {3.3, 0.06}},
+        // arXiv:2412.19437: 671 B, of which 37 B activated; attention differs by 0.2 B
+        Row{"deepseek-v3-like", {671, 0.7}, {37, 0.9}}};
+    for (const Row& row : rows) {
+        const Model model = load_model(row.name);
+        EXPECT_NEAR(
+            static_cast<double>(parameters(model)) / 1e9, row.total.billions, row.total.tolerance)
+            << row.name;
+        EXPECT_NEAR(static_cast<double>(active_parameters(model)) / 1e9,
+                    row.active.billions,
+                    row.active.tolerance)
+            << row.name;
+    }
+}
+
+TEST(ModelProblems, name_what_experts_cannot_be) {
+    EXPECT_TRUE(problems_of(small_mixture()).empty());
+    const auto names = [](const char* key, const auto& change) {
+        Model model = small_mixture();
+        change(model);
+        EXPECT_TRUE(names_key(model, key)) << key;
+    };
+    names("experts", [](Model& m) { m.experts = -1; });
+    names("top_k", [](Model& m) { m.top_k = 0; });
+    names("top_k", [](Model& m) { m.top_k = 9; });
+    names("expert_ffn", [](Model& m) { m.expert_ffn = 0; });
+    names("shared_experts", [](Model& m) { m.shared_experts = -1; });
+    names("dense_layers", [](Model& m) { m.dense_layers = 3; });
+    names("bias", [](Model& m) { m.bias = LinearBias::all; });
+    names("top_k", [](Model& m) { m.experts = 0; });
+    names("dense_layers", [](Model& m) { m.experts = 0; });
+    names("layers", [](Model& m) {
+        m.experts = 1 << 16;
+        m.expert_ffn = 1 << 24;
+        m.layers = 100'000;
+    });
+}
+
 TEST(ModelProblems, are_none_for_every_shipped_model) {
     for (const std::string& name : model_names()) {
         EXPECT_TRUE(problems_of(load_model(name)).empty()) << name;
@@ -184,6 +271,13 @@ TEST(ForwardFlops, follow_grouped_keys_and_gates) {
     EXPECT_DOUBLE_EQ(forward.linear.value(),
                      3.0 * 2 * (64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 96));
     EXPECT_DOUBLE_EQ(forward.attention.value(), 3.0 * 4 * 32 * 64);
+}
+
+TEST(ForwardFlops, count_of_the_experts_those_that_a_token_visits) {
+    const double attention = 64 * 64 + 2 * 64 * 32 + 64 * 64;
+    const double expert = 3 * 64 * 48;
+    EXPECT_DOUBLE_EQ(forward_flops_per_token(small_mixture()).linear.value(),
+                     2 * (3 * attention + 3 * 64 * 96 + 2 * (64 * 8 + (2 + 1) * expert)));
 }
 
 }  // namespace

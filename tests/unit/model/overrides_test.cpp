@@ -7,6 +7,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/model/catalog.hpp"
+#include "emulator/model/forward_flops.hpp"
 
 namespace traindyno {
 namespace {
@@ -78,6 +79,29 @@ TEST(Shrink, refuses_what_cannot_divide) {
               std::string::npos);
 }
 
+TEST(Shrink, need_not_divide_layers_that_are_given) {
+    const Model model = load_model("deepseek-v3-like");  // 61 layers
+    EXPECT_NE(error_of(model, {.shrink = 8}).find("does not divide layers 61"), std::string::npos);
+    EXPECT_EQ(apply(model, {.shrink = 8, .layers = 4}).hidden, 896);
+}
+
+TEST(Shrink, narrows_experts_and_keeps_their_number) {
+    const Model shrunk = apply(load_model("deepseek-v3-like"), {.shrink = 8, .layers = 4});
+    EXPECT_EQ(shrunk.experts, 256);
+    EXPECT_EQ(shrunk.top_k, 8);
+    EXPECT_EQ(shrunk.shared_experts, 1);
+    EXPECT_EQ(shrunk.expert_ffn, 256);
+    EXPECT_EQ(shrunk.ffn, 2304);
+    EXPECT_EQ(shrunk.dense_layers, 0);  // 3 / 8
+}
+
+TEST(Overrides, keep_a_layer_with_experts) {
+    const Model model = load_model("deepseek-v3-like");
+    EXPECT_EQ(apply(model, {.layers = 4}).dense_layers, 3);
+    EXPECT_EQ(apply(model, {.layers = 3}).dense_layers, 2);
+    EXPECT_EQ(apply(model, {.layers = 1}).dense_layers, 0);
+}
+
 TEST(Overrides, set_layers_and_seq_after_shrinking) {
     const Model model = apply(load_model("gpt3-175b"), {.shrink = 2, .layers = 5, .seq = 100});
     EXPECT_EQ(model.hidden, 6144);
@@ -110,6 +134,19 @@ TEST(Proportions, tell_what_shrinking_keeps) {
     }
     EXPECT_EQ(named(list, "ffn / hidden").shrunk, 4.0);
     EXPECT_EQ(named(list, "head size").original, 128.0);
+}
+
+TEST(Proportions, of_experts_are_told_beside_those_of_dense_models) {
+    const Model model = load_model("qwen3-30b-a3b");
+    const Model shrunk = apply(model, {.shrink = 4});
+    const std::vector<Proportion> list = proportions(model, shrunk);
+    EXPECT_TRUE(named(list, "expert ffn / hidden").kept);
+    const Proportion& ep = named(list, "EP bytes per FLOP");
+    EXPECT_FALSE(ep.kept);
+    EXPECT_DOUBLE_EQ(ep.shrunk,
+                     4 * 2 * 8 * 512 * 12 / (3 * forward_flops_per_token(shrunk).total().value()));
+    const Model dense = load_model("gpt3-125m");
+    EXPECT_EQ(proportions(dense, dense).size() + 3, list.size());
 }
 
 TEST(Proportions, tell_what_shrinking_changes) {
