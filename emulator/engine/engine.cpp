@@ -39,13 +39,16 @@ Pending begin(Communicator& group,
               Urgency urgency) {
     switch (op.kind) {
         case CollectiveKind::all_reduce:
-            return group.all_reduce(out, op.dtype, op.reduction, urgency);
+            return group.all_reduce(in, out, op.dtype, op.reduction, urgency);
         case CollectiveKind::reduce_scatter:
-            return group.reduce_scatter(in, out, op.dtype, op.reduction);
+            return group.reduce_scatter(in, out, op.dtype, op.reduction, urgency);
         case CollectiveKind::all_gather:
-            return group.all_gather(in, out);
-        case CollectiveKind::all_to_all:
-            return group.all_to_all(in, out);
+            return group.all_gather(in, out, urgency);
+        case CollectiveKind::all_to_all: {
+            const std::vector<std::int64_t> sent = part_bytes(op.sent, op.dtype);
+            const std::vector<std::int64_t> received = part_bytes(op.received, op.dtype);
+            return group.all_to_all(in, out, {.sent = sent, .received = received}, urgency);
+        }
     }
     return {};
 }
