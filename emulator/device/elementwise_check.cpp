@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/device/elementwise_check.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include <fmt/format.h>
+
+#include "emulator/model/model.hpp"
 
 namespace traindyno {
 
@@ -55,6 +58,19 @@ Signature signature_of(const Elementwise& op) {
             return {{all, any, any, any}, {all, 1}, 3};
         case ElementwiseKind::zero:
             return {{}, {any}};
+        case ElementwiseKind::router_forward:
+        case ElementwiseKind::permute_forward:
+            return {{all}, {any}};
+        case ElementwiseKind::router_backward:
+            return {{all, any}, {all}};
+        case ElementwiseKind::permute_backward:
+            return {{any}, {all}};
+        case ElementwiseKind::unpermute_forward:
+            return {{any, any}, {all}};
+        case ElementwiseKind::unpermute_backward:
+            return {{all, any, any}, {any, any}};
+        case ElementwiseKind::concatenate:
+            return {std::vector<std::int64_t>(op.reads.size(), any), {all}};
     }
     return {};
 }
@@ -74,6 +90,12 @@ void compare(const std::vector<Slice>& slices,
                 "{}[{}] has {} elements instead of {}", name, i, slices[i].elements, wanted[i]));
         }
     }
+}
+
+/// Whether `slice` holds from 1 to `most` weights for every row.
+bool are_weights(const Elementwise& op, const Slice& slice, std::int64_t most) {
+    const std::int64_t top_k = slice.elements / op.rows;
+    return slice.elements % op.rows == 0 && top_k >= 1 && top_k <= std::min(most, most_top_k);
 }
 
 /// Relations between operands that sizes from rows and columns do not cover.
@@ -117,6 +139,37 @@ void compare_operands(const Elementwise& op, std::vector<std::string>& problems)
         case ElementwiseKind::cross_entropy:
             expect(op.reads[0] == op.writes[0], "dlogits replace the logits");
             break;
+        case ElementwiseKind::router_forward:
+            expect(are_weights(op, op.writes[0], op.columns), "the weights are not [rows, k]");
+            break;
+        case ElementwiseKind::router_backward:
+            expect(are_weights(op, op.reads[1], op.columns), "dweights are not [rows, k]");
+            break;
+        case ElementwiseKind::permute_forward:
+            expect(op.writes[0].elements % op.columns == 0, "y has no whole slots");
+            break;
+        case ElementwiseKind::permute_backward:
+            expect(op.reads[0].elements % op.columns == 0, "dy has no whole slots");
+            break;
+        case ElementwiseKind::unpermute_forward:
+            expect(op.reads[0].elements % op.columns == 0, "y has no whole slots");
+            expect(are_weights(op, op.reads[1], most_top_k), "the weights are not [rows, k]");
+            break;
+        case ElementwiseKind::unpermute_backward:
+            expect(op.reads[1].elements % op.columns == 0, "y has no whole slots");
+            expect(op.reads[1].elements == op.writes[0].elements, "dy is not shaped as y");
+            expect(are_weights(op, op.reads[2], most_top_k), "the weights are not [rows, k]");
+            expect(op.reads[2].elements == op.writes[1].elements,
+                   "dweights are not shaped as the weights");
+            break;
+        case ElementwiseKind::concatenate: {
+            std::int64_t sum = 0;
+            for (const Slice& part : op.reads) {
+                sum += part.elements;
+            }
+            expect(sum == op.writes[0].elements, "the parts are not as long as the whole");
+            break;
+        }
         default:
             break;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/model/model.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string_view>
@@ -113,7 +114,11 @@ std::vector<std::string> problems_of_experts(const Model& model) {
     if (!problems.empty()) {
         return problems;
     }
-    check("top_k", model.top_k, 1, model.experts, "a token visits some of the experts, each once");
+    check("top_k",
+          model.top_k,
+          1,
+          std::min(model.experts, most_top_k),
+          "a token visits some of the experts, each once");
     check("expert_ffn", model.expert_ffn, 1, 1 << 24, "experts have an inner width");
     check("shared_experts", model.shared_experts, 0, 1 << 16, "every token visits them");
     check("dense_layers", model.dense_layers, 0, model.layers - 1, "the other layers have experts");

@@ -29,6 +29,9 @@ struct EnumNames<LinearBias> {
     static constexpr auto names = enum_table<LinearBias>("none", "qkv", "all");
 };
 
+/// Experts that a token may visit: a GPU's warp keeps one in each thread.
+inline constexpr std::int64_t most_top_k = 32;
+
 /// What follows attention in a layer.
 enum class LayerKind : std::uint8_t {
     dense,    ///< an MLP

@@ -115,6 +115,16 @@ enum class ElementwiseKind : std::uint8_t {
     sum_of_squares,  ///< x (, sum of other pieces) -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping
     gradient_add,    ///< x, y -> x + y in place of x: reduced gradients of one more micro-batch
+    // A mixture of experts. Routes are given, not learned: t tokens are dealt to s slots, slot i
+    // holds token i mod t, and a token's j-th slot has its j-th weight (expert_routes.hpp). Slots
+    // beyond the k-th round are padding: computed on, but of no weight.
+    router_forward,      ///< logits[t,E] -> weights[t,k]: softmax over each row's k largest
+    router_backward,     ///< logits[t,E], dweights[t,k] -> dlogits[t,E]
+    permute_forward,     ///< x[t,h] -> y[s,h]: tokens in their slots
+    permute_backward,    ///< dy[s,h] -> dx[t,h]: sum over a token's slots
+    unpermute_forward,   ///< y[s,h], weights[t,k] -> z[t,h]: weighted sum over a token's slots
+    unpermute_backward,  ///< dz[t,h], y[s,h], weights[t,k] -> dy[s,h], dweights[t,k]
+    concatenate,         ///< any number of x -> y: one after another
 };
 
 template <>
@@ -136,7 +146,14 @@ struct EnumNames<ElementwiseKind> {
                                                               "zero",
                                                               "sum_of_squares",
                                                               "scale",
-                                                              "gradient_add");
+                                                              "gradient_add",
+                                                              "router_forward",
+                                                              "router_backward",
+                                                              "permute_forward",
+                                                              "permute_backward",
+                                                              "unpermute_forward",
+                                                              "unpermute_backward",
+                                                              "concatenate");
 };
 
 struct Elementwise {

@@ -9,6 +9,8 @@ std::int64_t scratch_elements(const Elementwise& op, int threads) {
         case ElementwiseKind::norm_backward:
             return std::int64_t{2} * threads * op.columns;
         case ElementwiseKind::bias_gradient:
+        case ElementwiseKind::permute_backward:
+        case ElementwiseKind::unpermute_forward:
             return threads * op.columns;
         default:
             return 0;
@@ -41,6 +43,14 @@ void run_elementwise(const Elementwise& op,
         case ElementwiseKind::scale:
         case ElementwiseKind::gradient_add:
             return detail::run_pointwise(op, reads, writes, context);
+        case ElementwiseKind::router_forward:
+        case ElementwiseKind::router_backward:
+        case ElementwiseKind::permute_forward:
+        case ElementwiseKind::permute_backward:
+        case ElementwiseKind::unpermute_forward:
+        case ElementwiseKind::unpermute_backward:
+        case ElementwiseKind::concatenate:
+            return detail::run_routing(op, reads, writes, context);
     }
 }
 

@@ -59,6 +59,10 @@ void run_embedding(const Elementwise& op,
                    std::span<const Operand> reads,
                    std::span<const Operand> writes,
                    const KernelContext& context);
+void run_routing(const Elementwise& op,
+                 std::span<const Operand> reads,
+                 std::span<const Operand> writes,
+                 const KernelContext& context);  // routers, permutations, concatenate
 
 }  // namespace detail
 
