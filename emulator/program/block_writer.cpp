@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/block_writer.hpp"
 
+#include <algorithm>
+
 namespace traindyno {
 
 void BlockWriter::compute(const ComputeOp& op, const After& after) {
@@ -21,10 +23,11 @@ void BlockWriter::elementwise(ElementwiseKind kind,
             after);
 }
 
-After BlockWriter::communicate(Lane lane, const CommOp& op) {
+After BlockWriter::communicate(Lane lane, const CommOp& op, const After& after) {
     const auto position = static_cast<std::uint32_t>(block_.ops.size());
-    After before;
-    if (position > 0 && block_.ops.back().lane != lane) {
+    After before = after;
+    if (position > 0 && block_.ops.back().lane != lane &&
+        std::find(after.begin(), after.end(), position - 1) == after.end()) {
         before.push_back(position - 1);
     }
     block_.ops.push_back({.op = op, .lane = lane, .phase = phase_, .after = std::move(before)});

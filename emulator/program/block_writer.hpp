@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "emulator/program/expert_routes.hpp"
 #include "emulator/program/linear.hpp"
 #include "emulator/program/local_shape.hpp"
 #include "emulator/program/parameter_map.hpp"
@@ -25,6 +26,9 @@ struct StageContext {
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;
     std::optional<GroupId> tp;  ///< absent when tensor parallelism is 1
+    std::optional<GroupId> ep;  ///< absent when expert parallelism is 1
+    ExpertRoutes routes{};
+    std::int64_t expert_position = 0;  ///< of this rank in the expert-parallel group
 };
 
 /// Operations of the block under construction that another one waits for.
@@ -50,8 +54,8 @@ class BlockWriter {
                      std::vector<Slice> reads,
                      std::vector<Slice> writes,
                      const After& after = {});
-    /// Waits for the operation before it and, on its lane, for earlier communication.
-    After communicate(Lane lane, const CommOp& op);
+    /// Waits for the operation before it, for `after` and, on its lane, for earlier communication.
+    After communicate(Lane lane, const CommOp& op, const After& after = {});
     /// Empty without tensor parallelism.
     After all_reduce_over_tp(const Slice& buffer, Reduction reduction = Reduction::sum);
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/layer_blocks.hpp"
 
+#include <optional>
+
+#include "emulator/program/expert_mlp.hpp"
+
 namespace traindyno {
 
 namespace {
 
-/// Activations inside a layer, in the order in which forward writes them.
+/// Activations inside a layer, in the order in which forward writes them; those of experts follow.
 struct Activations {
     Slice norm1;       // [t, h]
     Slice qkv;         // [t, qkv_width], rotated
@@ -17,10 +21,15 @@ struct Activations {
     Slice activated;   // [t, ffn]
 };
 
-Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
+/// Where a layer keeps what backward reads.
+Arena& kept_in(const StageContext& stage, BlockArenas& arenas) {
+    return stage.recompute == Recompute::full ? arenas.scratch : arenas.saved;
+}
+
+Activations place_activations(const StageContext& stage, LayerKind kind, BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     const std::int64_t t = shape.tokens;
-    Arena& kept = stage.recompute == Recompute::full ? arenas.scratch : arenas.saved;
+    Arena& kept = kept_in(stage, arenas);
     Arena& attention = stage.recompute == Recompute::none ? arenas.saved : arenas.scratch;
     Activations at;
     at.norm1 = kept.take(t * shape.hidden);
@@ -29,8 +38,10 @@ Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.storage));
     at.residual = kept.take(t * shape.hidden);
     at.norm2 = kept.take(t * shape.hidden);
-    at.up = kept.take(t * shape.up_width);
-    at.activated = kept.take(t * shape.ffn);
+    if (kind == LayerKind::dense) {
+        at.up = kept.take(t * shape.up_width);
+        at.activated = kept.take(t * shape.ffn);
+    }
     return at;
 }
 
@@ -42,9 +53,9 @@ struct Linears {
     BiasedLinear down;
 };
 
-Linears linears_of(const StageContext& stage) {
+Linears linears_of(const StageContext& stage, LayerKind kind) {
     const LocalShape& shape = stage.shape;
-    const LayerParameters& weights = stage.parameters.layer;
+    const LayerParameters& weights = stage.parameters.of(kind);
     const auto linear =
         [&](std::int64_t in, std::int64_t out, const Slice& weight, const Slice& bias) {
             return BiasedLinear{
@@ -63,17 +74,23 @@ Linears linears_of(const StageContext& stage) {
 class LayerWriter {
   public:
     LayerWriter(const StageContext& stage,
+                LayerKind kind,
                 const LayerEnds& ends,
                 BlockArenas& arenas,
                 std::string name,
                 Phase phase)
         : stage_(stage),
           shape_(stage.shape),
+          weights_(stage.parameters.of(kind)),
           ends_(ends),
           scratch_(arenas.scratch),
-          linears_(linears_of(stage)),
-          at_(place_activations(stage, arenas)),
-          block_(std::move(name), phase, stage) {}
+          linears_(linears_of(stage, kind)),
+          at_(place_activations(stage, kind, arenas)),
+          block_(std::move(name), phase, stage) {
+        if (kind == LayerKind::experts) {
+            experts_.emplace(stage, block_, kept_in(stage, arenas), scratch_);
+        }
+    }
 
     void forward(const Slice& output) {
         attention_forward();
@@ -107,7 +124,7 @@ class LayerWriter {
   private:
     void attention_forward() {
         const Slice projected = scratch_.take(shape_.tokens * shape_.hidden);
-        norm_forward(ends_.input, stage_.parameters.layer.norm1, at_.norm1);
+        norm_forward(ends_.input, weights_.norm1, at_.norm1);
         block_.column_parallel_forward(linears_.qkv, at_.norm1, at_.qkv);
         rotate(ElementwiseKind::rotary_forward, at_.qkv);
         core_attention();
@@ -118,7 +135,12 @@ class LayerWriter {
 
     void mlp_forward(const Slice& output) {
         const Slice down = scratch_.take(shape_.tokens * shape_.hidden);
-        norm_forward(at_.residual, stage_.parameters.layer.norm2, at_.norm2);
+        norm_forward(at_.residual, weights_.norm2, at_.norm2);
+        if (experts_) {
+            experts_->forward(at_.norm2, down);
+            add_residual(at_.residual, down, output, {});
+            return;
+        }
         block_.column_parallel_forward(linears_.up, at_.norm2, at_.up);
         block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
                                                      : ElementwiseKind::gelu_forward,
@@ -131,6 +153,13 @@ class LayerWriter {
     }
 
     void mlp_backward(const Slice& grad_residual) {
+        if (experts_) {
+            const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
+            experts_->backward(at_.norm2, ends_.grad_output, grad_norm2);
+            norm_backward(
+                at_.residual, grad_norm2, weights_.norm2, ends_.grad_output, grad_residual, {});
+            return;
+        }
         const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);
         const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
         const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
@@ -146,7 +175,7 @@ class LayerWriter {
             block_.column_parallel_backward(linears_.up, at_.norm2, grad_up, grad_norm2);
         norm_backward(at_.residual,
                       grad_norm2,
-                      stage_.parameters.layer.norm2,
+                      weights_.norm2,
                       ends_.grad_output,
                       grad_residual,
                       reduced);
@@ -172,7 +201,7 @@ class LayerWriter {
             block_.column_parallel_backward(linears_.qkv, at_.norm1, grad_qkv, grad_norm1);
         norm_backward(ends_.input,
                       grad_norm1,
-                      stage_.parameters.layer.norm1,
+                      weights_.norm1,
                       grad_residual,
                       ends_.grad_input,
                       reduced);
@@ -225,29 +254,38 @@ class LayerWriter {
 
     const StageContext& stage_;
     const LocalShape& shape_;
+    const LayerParameters& weights_;
     const LayerEnds& ends_;
     Arena& scratch_;
     Linears linears_;
     Activations at_;
     BlockWriter block_;
+    std::optional<ExpertMlp> experts_;  ///< in place of the MLP
 };
 
 }  // namespace
 
-std::int64_t saved_per_layer(const StageContext& stage) {
+std::int64_t saved_per_layer(const StageContext& stage, LayerKind kind) {
     BlockArenas arenas;
-    place_activations(stage, arenas);
+    const LayerEnds nowhere;
+    const LayerWriter writer(stage, kind, nowhere, arenas, {}, Phase::forward);
     return arenas.saved.end();
 }
 
-Block layer_forward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
-    LayerWriter writer(stage, ends, arenas, "layer_forward", Phase::forward);
+Block layer_forward(const StageContext& stage,
+                    LayerKind kind,
+                    const LayerEnds& ends,
+                    BlockArenas& arenas) {
+    LayerWriter writer(stage, kind, ends, arenas, "layer_forward", Phase::forward);
     writer.forward(ends.output);
     return writer.take();
 }
 
-Block layer_backward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
-    LayerWriter writer(stage, ends, arenas, "layer_backward", Phase::backward);
+Block layer_backward(const StageContext& stage,
+                     LayerKind kind,
+                     const LayerEnds& ends,
+                     BlockArenas& arenas) {
+    LayerWriter writer(stage, kind, ends, arenas, "layer_backward", Phase::backward);
     writer.backward();
     return writer.take();
 }

@@ -24,13 +24,15 @@ struct BlockArenas {
 };
 
 /// Elements that one layer keeps from forward to backward besides its input.
-[[nodiscard]] std::int64_t saved_per_layer(const StageContext& stage);
+[[nodiscard]] std::int64_t saved_per_layer(const StageContext& stage, LayerKind kind);
 
 /// `arenas` must begin alike for both blocks of a layer: backward reads what forward kept.
 [[nodiscard]] Block layer_forward(const StageContext& stage,
+                                  LayerKind kind,
                                   const LayerEnds& ends,
                                   BlockArenas& arenas);
 [[nodiscard]] Block layer_backward(const StageContext& stage,
+                                   LayerKind kind,
                                    const LayerEnds& ends,
                                    BlockArenas& arenas);
 

@@ -9,6 +9,9 @@ LocalShape local_shape(const Model& model, const Layout& layout, const TrainingS
     const std::int64_t heads = model.heads / layout.tp;
     const std::int64_t kv_heads = model.kv_heads / layout.tp;
     const std::int64_t ffn = model.ffn / layout.tp;
+    const std::int64_t expert_ffn = model.expert_ffn / layout.tp;
+    const std::int64_t shared_ffn = model.shared_experts * expert_ffn;
+    const std::int64_t ups = model.gated_mlp ? 2 : 1;
     return {.batch = setup.micro_batch,
             .seq = model.seq,
             .tokens = setup.micro_batch * model.seq,
@@ -20,9 +23,16 @@ LocalShape local_shape(const Model& model, const Layout& layout, const TrainingS
             .qkv_width = (heads + 2 * kv_heads) * model.head_size,
             .rotary_width = (heads + kv_heads) * model.head_size,
             .ffn = ffn,
-            .up_width = model.gated_mlp ? 2 * ffn : ffn,
+            .up_width = ups * ffn,
             .vocab = padded_vocab(model, layout) / layout.tp,
-            .layers = model.layers / layout.pp};
+            .layers = model.layers / layout.pp,
+            .experts = model.experts,
+            .local_experts = model.experts / layout.ep,
+            .top_k = model.top_k,
+            .expert_ffn = expert_ffn,
+            .expert_up_width = ups * expert_ffn,
+            .shared_ffn = shared_ffn,
+            .shared_up_width = ups * shared_ffn};
 }
 
 }  // namespace traindyno

@@ -26,6 +26,14 @@ struct LocalShape {
     std::int64_t up_width = 0;  ///< ffn, or 2 ffn when the MLP is gated
     std::int64_t vocab = 0;     ///< rows of the embedding table, padding included
     std::int64_t layers = 0;    ///< of one stage
+    // Layers with experts; 0 in a dense model.
+    std::int64_t experts = 0;        ///< of all ranks together
+    std::int64_t local_experts = 0;  ///< on this rank
+    std::int64_t top_k = 0;
+    std::int64_t expert_ffn = 0;
+    std::int64_t expert_up_width = 0;
+    std::int64_t shared_ffn = 0;  ///< of all shared experts side by side
+    std::int64_t shared_up_width = 0;
 
     friend bool operator==(const LocalShape&, const LocalShape&) = default;
 };

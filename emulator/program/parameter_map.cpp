@@ -24,7 +24,20 @@ std::int64_t norm_elements(const Model& model) {
     return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
 }
 
-LayerParameters layer_parameters(const Model& model, const LocalShape& shape) {
+/// What a layer with experts has in place of an MLP.
+void pack_experts(const LocalShape& shape, Packer& pack, LayerParameters& layer) {
+    layer.router = pack.take(shape.experts * shape.hidden);
+    layer.shared_up = pack.take(shape.shared_up_width * shape.hidden);
+    layer.shared_down = pack.take(shape.hidden * shape.shared_ffn);
+    layer.common = pack.end();
+    for (std::int64_t expert = 0; expert < shape.local_experts; ++expert) {
+        const Slice up = pack.take(shape.expert_up_width * shape.hidden);
+        layer.experts.push_back({.up = up, .down = pack.take(shape.hidden * shape.expert_ffn)});
+    }
+    layer.elements = pack.end();
+}
+
+LayerParameters layer_parameters(const Model& model, const LocalShape& shape, LayerKind kind) {
     const bool qkv_bias = model.bias != LinearBias::none;
     const bool all_bias = model.bias == LinearBias::all;
     Packer pack;
@@ -35,11 +48,15 @@ LayerParameters layer_parameters(const Model& model, const LocalShape& shape) {
     layer.projection_weight = pack.take(shape.hidden * shape.attention_width);
     layer.projection_bias = pack.take(all_bias ? shape.hidden : 0);
     layer.norm2 = pack.take(norm_elements(model));
+    if (kind == LayerKind::experts) {
+        pack_experts(shape, pack, layer);
+        return layer;
+    }
     layer.up_weight = pack.take(shape.up_width * shape.hidden);
     layer.up_bias = pack.take(all_bias ? shape.up_width : 0);
     layer.down_weight = pack.take(shape.hidden * shape.ffn);
     layer.down_bias = pack.take(all_bias ? shape.hidden : 0);
-    layer.elements = pack.end();
+    layer.common = layer.elements = pack.end();
     return layer;
 }
 
@@ -56,17 +73,26 @@ ParameterMap parameter_map(const Model& model,
     const std::int64_t table = shape.vocab * shape.hidden;
 
     ParameterMap map;
-    map.layer = layer_parameters(model, shape);
+    map.layer = layer_parameters(model, shape, LayerKind::dense);
     map.layers = shape.layers;
-    map.resident_layers =
-        memory == MemoryMode::aliased ? std::min<std::int64_t>(shape.layers, 1) : shape.layers;
+    map.dense_layers = std::clamp<std::int64_t>(
+        model.layers_with_mlp() - stage.value() * shape.layers, 0, shape.layers);
+    const auto resident = [&](std::int64_t layers) {
+        return memory == MemoryMode::aliased ? std::min<std::int64_t>(layers, 1) : layers;
+    };
+    map.resident_dense = resident(map.dense_layers);
+    map.resident_experts = resident(map.expert_layers());
+    if (map.expert_layers() > 0) {
+        map.expert_layer = layer_parameters(model, shape, LayerKind::experts);
+    }
     Packer pack;
     if (last) {
         map.output_table = pack.take(shared_table ? 0 : table);
         map.final_norm = pack.take(norm_elements(model));
     }
     map.output_elements = pack.end();
-    pack.take(map.resident_layers * map.layer.elements);
+    pack.take(map.resident_experts * map.expert_layer.elements +
+              map.resident_dense * map.layer.elements);
     if (first) {
         map.table = pack.take(table);
         map.positions =
@@ -76,7 +102,9 @@ ParameterMap parameter_map(const Model& model,
         map.output_table = map.table;
     }
     map.elements = pack.end();
-    map.parameters = map.elements + (map.layers - map.resident_layers) * map.layer.elements;
+    map.parameters = map.elements +
+                     (map.dense_layers - map.resident_dense) * map.layer.elements +
+                     (map.expert_layers() - map.resident_experts) * map.expert_layer.elements;
     return map;
 }
 

@@ -15,7 +15,8 @@ StageBuffers::StageBuffers(const StageContext& stage,
     : activation_(stage.shape.tokens * stage.shape.hidden),
       layers_(stage.shape.layers),
       memory_(setup.memory),
-      slots_(in_flight(setup.schedule, micro_batches, layout.pp, position)) {
+      slots_(in_flight(setup.schedule, micro_batches, layout.pp, position)),
+      dense_layers_(stage.parameters.dense_layers) {
     const bool first = position.value() == 0;
     const bool last = position.value() == layout.pp - 1;
     const bool overlap = setup.overlap_p2p == Overlap::on;
@@ -35,17 +36,23 @@ StageBuffers::StageBuffers(const StageContext& stage,
     grad_inputs_ = ring(first ? 0 : depth);
 
     const std::int64_t input = aligned(activation_);
-    layer_stride_ = input + saved_per_layer(stage);
+    if (dense_layers_ > 0) {
+        dense_stride_ = input + saved_per_layer(stage, LayerKind::dense);
+    }
+    if (dense_layers_ < layers_) {
+        expert_stride_ = input + saved_per_layer(stage, LayerKind::experts);
+    }
     slot_ = memory_ == MemoryMode::aliased
-                ? layer_stride_ + input  // one layer's record, and the output that follows it
-                : layers_ * layer_stride_ + (last ? input : 0) - (inputs_.empty() ? 0 : input);
+                ? std::max(dense_stride_, expert_stride_) +
+                      input  // one layer's record, and the output that follows it
+                : before(layers_) + (last ? input : 0) - (inputs_.empty() ? 0 : input);
 }
 
 LayerEnds StageBuffers::ends_of(std::int64_t layer, std::int64_t micro_batch) const {
     const bool top = layer == layers_ - 1;
     const Slice saved{.space = Space::saved, .offset = 0, .elements = activation_};
     Slice next = saved;
-    next.offset = layer_stride_ - (input_in_ring(layer) ? aligned(activation_) : 0);
+    next.offset = before(layer + 1) - before(layer) - (input_in_ring(layer) ? aligned(activation_) : 0);
     return {
         .input = input_in_ring(layer) ? at(inputs_, micro_batch) : saved,
         .output = top && !outputs_.empty() ? at(outputs_, micro_batch) : next,
@@ -59,7 +66,7 @@ std::int64_t StageBuffers::saved_base(std::int64_t layer, std::int64_t micro_bat
         return micro_batch % slots_ * slot_;
     }
     const std::int64_t missing = layer > 0 && !inputs_.empty() ? aligned(activation_) : 0;
-    return micro_batch % slots_ * slot_ + layer * layer_stride_ - missing;
+    return micro_batch % slots_ * slot_ + before(layer) - missing;
 }
 
 BlockArenas StageBuffers::arenas_of(const LayerEnds& ends) const {

@@ -2,6 +2,7 @@
 // Where a stage keeps its activations and what it exchanges with its neighbours.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -62,11 +63,19 @@ class StageBuffers {
         return layer == 0 && !inputs_.empty();
     }
 
+    /// What layers before `layer` have in a slot.
+    [[nodiscard]] std::int64_t before(std::int64_t layer) const {
+        return std::min(layer, dense_layers_) * dense_stride_ +
+               std::max<std::int64_t>(layer - dense_layers_, 0) * expert_stride_;
+    }
+
     std::int64_t activation_;  ///< elements of a [tokens, h] activation
     std::int64_t layers_;
     MemoryMode memory_;
     std::int64_t slots_;
-    std::int64_t layer_stride_ = 0;  ///< a layer's input and what it keeps
+    std::int64_t dense_layers_;      ///< the first ones, of the stage
+    std::int64_t dense_stride_ = 0;  ///< the input of a layer with an MLP and what it keeps
+    std::int64_t expert_stride_ = 0;  ///< likewise, with experts
     std::int64_t slot_ = 0;
     Arena scratch_{Space::workspace};
     Slice gradient_;

@@ -15,8 +15,10 @@ namespace {
 StageContext context_of(const Model& model,
                         const Layout& layout,
                         const TrainingSetup& setup,
-                        Stage stage,
-                        std::optional<GroupId> tp) {
+                        WorldRank rank,
+                        std::optional<GroupId> tp,
+                        std::optional<GroupId> ep) {
+    const Stage stage{coordinates_of(layout, rank).pp};
     const LocalShape shape = local_shape(model, layout, setup);
     return {.shape = shape,
             .parameters = parameter_map(model, layout, shape, stage, setup.memory),
@@ -24,7 +26,11 @@ StageContext context_of(const Model& model,
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
-            .tp = tp};
+            .tp = tp,
+            .ep = ep,
+            .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.tokens)
+                                        : ExpertRoutes(),
+            .expert_position = group_of(layout, GroupKind::ep, rank).rank_of(rank).value()};
 }
 
 Stage stage_of(const Layout& layout, WorldRank rank) {
@@ -50,16 +56,18 @@ StepBuilder::StepBuilder(const Model& model,
                .tasks = {}},
       tp_(join(GroupKind::tp)),
       dp_(join(GroupKind::dp)),
+      ep_(layout.ep > 1 ? join(GroupKind::ep) : std::nullopt),
+      expert_dp_(layout.ep > 1 ? join(GroupKind::expert_dp) : std::nullopt),
       pp_(join(GroupKind::pp)),
       embedding_(model.tied_embeddings ? join(GroupKind::embedding) : std::nullopt),
       model_group_(join(GroupKind::model)),
-      context_(context_of(model, layout, setup, Stage{stage_}, tp_)),
+      context_(context_of(model, layout, setup, rank, tp_, ep_)),
       buffers_(context_, layout, setup, Stage{stage_}, micro_batches_),
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(micro_batches_)),
       tasks_(setup.overlap_p2p),
       gradients_(program_, tasks_, context_, setup, micro_batches_) {
-    gradients_.join({.dp = dp_, .embedding = embedding_});
+    gradients_.join({.dp = dp_, .expert_dp = expert_dp_, .embedding = embedding_});
     program_.extents = {.parameter = context_.parameters.elements + gradients_.bucket_space(),
                         .saved = buffers_.saved_extent(),
                         .workspace = buffers_.scratch().end(),
@@ -109,21 +117,24 @@ void StepBuilder::write_edge_blocks() {
     }
 }
 
-const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(const LayerEnds& ends) {
+const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(std::int64_t layer,
+                                                          std::int64_t micro_batch) {
+    const LayerEnds ends = buffers_.ends_of(layer, micro_batch);
+    const LayerKind kind = context_.parameters.kind_of(layer);
     const auto found =
         std::find_if(layers_.begin(), layers_.end(), [&](const LayerBlocks& existing) {
-            return existing.ends == ends;
+            return existing.kind == kind && existing.ends == ends;
         });
     if (found != layers_.end()) {
         return *found;
     }
     BlockArenas kept = buffers_.arenas_of(ends);
-    const BlockId forward = add_block(program_, layer_forward(context_, ends, kept));
+    const BlockId forward = add_block(program_, layer_forward(context_, kind, ends, kept));
     grow_workspace(kept.scratch);
     BlockArenas used = buffers_.arenas_of(ends);
-    const BlockId backward = add_block(program_, layer_backward(context_, ends, used));
+    const BlockId backward = add_block(program_, layer_backward(context_, kind, ends, used));
     grow_workspace(used.scratch);
-    layers_.push_back({.ends = ends, .forward = forward, .backward = backward});
+    layers_.push_back({.kind = kind, .ends = ends, .forward = forward, .backward = backward});
     return layers_.back();
 }
 
@@ -140,7 +151,7 @@ void StepBuilder::forward(std::int64_t micro_batch) {
     }
     const std::int64_t layers = context_.shape.layers;
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-        const BlockId block = layer_blocks(buffers_.ends_of(layer, micro_batch)).forward;
+        const BlockId block = layer_blocks(layer, micro_batch).forward;
         const bool top = layer == layers - 1 && !last();
         tasks_.compute(
             layer_task(block, layer, micro_batch),
@@ -163,7 +174,7 @@ void StepBuilder::backward(std::int64_t micro_batch) {
     }
     const std::int64_t layers = context_.shape.layers;
     for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
-        const BlockId block = layer_blocks(buffers_.ends_of(layer, micro_batch)).backward;
+        const BlockId block = layer_blocks(layer, micro_batch).backward;
         const bool bottom = layer == 0 && !first();
         const TaskId task =
             tasks_.compute(layer_task(block, layer, micro_batch),

@@ -26,6 +26,7 @@ class StepBuilder {
 
   private:
     struct LayerBlocks {
+        LayerKind kind = LayerKind::dense;
         LayerEnds ends;
         BlockId forward;
         BlockId backward;
@@ -48,7 +49,7 @@ class StepBuilder {
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
     void write_edge_blocks();
-    [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
+    [[nodiscard]] const LayerBlocks& layer_blocks(std::int64_t layer, std::int64_t micro_batch);
     void grow_workspace(const Arena& scratch);
 
     void forward(std::int64_t micro_batch);
@@ -92,6 +93,8 @@ class StepBuilder {
     StepProgram program_;
     std::optional<GroupId> tp_;
     std::optional<GroupId> dp_;
+    std::optional<GroupId> ep_;
+    std::optional<GroupId> expert_dp_;
     std::optional<GroupId> pp_;
     std::optional<GroupId> embedding_;
     std::optional<GroupId> model_group_;
