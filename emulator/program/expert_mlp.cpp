@@ -30,8 +30,7 @@ void ExpertMlp::forward(const Slice& x, const Slice& y) {
                        {logits_},
                        {routing_weights_});
     const Slice permuted = stage_.ep ? scratch_.take(slots_ * h) : dispatched_;
-    block_.elementwise(
-        ElementwiseKind::permute_forward, shape_.tokens, h, {x}, {permuted});
+    block_.elementwise(ElementwiseKind::permute_forward, shape_.tokens, h, {x}, {permuted});
     const Slice landing = sorts() ? scratch_.take(received_ * h) : dispatched_;
     const After arrived = exchange(Way::dispatch, permuted, landing, {});
     const Beside shared = shared_forward(x);
@@ -39,8 +38,8 @@ void ExpertMlp::forward(const Slice& x, const Slice& y) {
     const After done =
         experts_forward(processed, sort(Order::by_expert, landing, dispatched_, arrived));
     const Slice leaving = sorts() ? scratch_.take(received_ * h) : processed;
-    const After combined =
-        exchange(Way::combine, leaving, combined_, sort(Order::by_sender, processed, leaving, done));
+    const After combined = exchange(
+        Way::combine, leaving, combined_, sort(Order::by_sender, processed, leaving, done));
     const bool alone = shape_.shared_ffn == 0;
     const Slice routed = alone ? y : scratch_.take(shape_.tokens * h);
     block_.elementwise(ElementwiseKind::unpermute_forward,
@@ -78,8 +77,8 @@ void ExpertMlp::backward(const Slice& x, const Slice& dy, const Slice& dx) {
         dprocessed, ddispatched, sort(Order::by_expert, landing, dprocessed, arrived));
     const Slice leaving = sorts() ? scratch_.take(received_ * h) : ddispatched;
     const Slice dpermuted = stage_.ep ? scratch_.take(slots_ * h) : leaving;
-    const After returned =
-        exchange(Way::combine, leaving, dpermuted, sort(Order::by_sender, ddispatched, leaving, done));
+    const After returned = exchange(
+        Way::combine, leaving, dpermuted, sort(Order::by_sender, ddispatched, leaving, done));
     up_weight_gradients();
     const Slice through_experts = scratch_.take(shape_.tokens * h);
     block_.elementwise(ElementwiseKind::permute_backward,
@@ -136,12 +135,8 @@ After ExpertMlp::sort(Order to, const Slice& from, const Slice& sorted, const Af
     if (!sorts()) {
         return after;
     }
-    block_.elementwise(ElementwiseKind::concatenate,
-                       received_,
-                       shape_.hidden,
-                       pieces(to, from),
-                       {sorted},
-                       after);
+    block_.elementwise(
+        ElementwiseKind::concatenate, received_, shape_.hidden, pieces(to, from), {sorted}, after);
     return {};
 }
 
@@ -211,8 +206,7 @@ After ExpertMlp::experts_forward(const Slice& processed, const After& arrived) {
     After after = arrived;
     for_experts([&](std::int64_t local) {
         const Linear up = expert_up(local);
-        block_.compute(
-            traindyno::forward(up, rows(dispatched_, local), rows(up_, local)), after);
+        block_.compute(traindyno::forward(up, rows(dispatched_, local), rows(up_, local)), after);
         after.clear();
     });
     activate(received_, shape_.expert_ffn, up_, activated_);
@@ -261,12 +255,12 @@ void ExpertMlp::activate(std::int64_t rows,
                          std::int64_t columns,
                          const Slice& up,
                          const Slice& activated) {
-    block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
-                                                 : ElementwiseKind::gelu_forward,
-                       rows,
-                       columns,
-                       {up},
-                       {activated});
+    block_.elementwise(
+        stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward : ElementwiseKind::gelu_forward,
+        rows,
+        columns,
+        {up},
+        {activated});
 }
 
 void ExpertMlp::activate_backward(std::int64_t rows,

@@ -44,10 +44,7 @@ class ExpertMlp {
     [[nodiscard]] Beside shared_forward(const Slice& x);
     [[nodiscard]] Beside shared_backward(const Slice& x, const Slice& dy);
     [[nodiscard]] Slice router_backward(const Slice& x, const Slice& dweights);
-    void activate(std::int64_t rows,
-                  std::int64_t columns,
-                  const Slice& up,
-                  const Slice& activated);
+    void activate(std::int64_t rows, std::int64_t columns, const Slice& up, const Slice& activated);
     void activate_backward(std::int64_t rows,
                            std::int64_t columns,
                            const std::vector<Slice>& reads,

@@ -173,12 +173,8 @@ class LayerWriter {
                            {grad_up});
         const After reduced =
             block_.column_parallel_backward(linears_.up, at_.norm2, grad_up, grad_norm2);
-        norm_backward(at_.residual,
-                      grad_norm2,
-                      weights_.norm2,
-                      ends_.grad_output,
-                      grad_residual,
-                      reduced);
+        norm_backward(
+            at_.residual, grad_norm2, weights_.norm2, ends_.grad_output, grad_residual, reduced);
     }
 
     void attention_backward(const Slice& grad_residual) {
@@ -199,12 +195,8 @@ class LayerWriter {
         rotate(ElementwiseKind::rotary_backward, grad_qkv);
         const After reduced =
             block_.column_parallel_backward(linears_.qkv, at_.norm1, grad_qkv, grad_norm1);
-        norm_backward(ends_.input,
-                      grad_norm1,
-                      weights_.norm1,
-                      grad_residual,
-                      ends_.grad_input,
-                      reduced);
+        norm_backward(
+            ends_.input, grad_norm1, weights_.norm1, grad_residual, ends_.grad_input, reduced);
     }
 
     void core_attention() {

@@ -9,10 +9,26 @@
 
 namespace traindyno {
 
-/// `pieces` are the gradients; the norm, in `norm`, is summed over `model_group`.
+/// Groups over which the gradient norm is summed; absent where they have one rank.
+struct NormGroups {
+    std::optional<GroupId> model;
+    std::optional<GroupId> shards;     ///< ranks with other shards of the same gradients
+    std::optional<GroupId> experts{};  ///< ranks with other experts
+};
+
+/// Gradients whose squares are summed, each in one place.
+struct NormPieces {
+    std::vector<Slice> experts;  ///< summed over NormGroups::experts before all else
+    std::vector<Slice> others;
+};
+
+/// `updates` without sharding, experts apart from all else.
+[[nodiscard]] NormPieces norm_pieces_apart(const ParameterMap& map);
+
+/// `updates` are this rank's share of the optimizer's work; the norm is summed in `norm`.
 [[nodiscard]] Block optimizer_block(const StageContext& stage,
-                                    const std::vector<Slice>& pieces,
+                                    const std::vector<OptimizerStep>& updates,
                                     const Slice& norm,
-                                    std::optional<GroupId> model_group);
+                                    const NormGroups& groups);
 
 }  // namespace traindyno

@@ -52,7 +52,8 @@ LayerEnds StageBuffers::ends_of(std::int64_t layer, std::int64_t micro_batch) co
     const bool top = layer == layers_ - 1;
     const Slice saved{.space = Space::saved, .offset = 0, .elements = activation_};
     Slice next = saved;
-    next.offset = before(layer + 1) - before(layer) - (input_in_ring(layer) ? aligned(activation_) : 0);
+    next.offset =
+        before(layer + 1) - before(layer) - (input_in_ring(layer) ? aligned(activation_) : 0);
     return {
         .input = input_in_ring(layer) ? at(inputs_, micro_batch) : saved,
         .output = top && !outputs_.empty() ? at(outputs_, micro_batch) : next,

@@ -73,8 +73,8 @@ class StageBuffers {
     std::int64_t layers_;
     MemoryMode memory_;
     std::int64_t slots_;
-    std::int64_t dense_layers_;      ///< the first ones, of the stage
-    std::int64_t dense_stride_ = 0;  ///< the input of a layer with an MLP and what it keeps
+    std::int64_t dense_layers_;       ///< the first ones, of the stage
+    std::int64_t dense_stride_ = 0;   ///< the input of a layer with an MLP and what it keeps
     std::int64_t expert_stride_ = 0;  ///< likewise, with experts
     std::int64_t slot_ = 0;
     Arena scratch_{Space::workspace};

@@ -33,12 +33,16 @@ class VolumeTable {
     struct Tally {
         std::int64_t count = 0;
         Bytes payload;
+        Bytes uneven;       ///< of the payload, what exchanges with unequal parts have
+        Bytes uneven_sent;  ///< of it, what goes to other ranks
     };
 
     void add(GroupKind kind, TrafficOp op, const Tally& tally) {
         Tally& sum = tallies_[static_cast<std::size_t>(kind)][static_cast<std::size_t>(op)];
         sum.count += tally.count;
         sum.payload += tally.payload;
+        sum.uneven += tally.uneven;
+        sum.uneven_sent += tally.uneven_sent;
     }
 
     void set_ranks(GroupKind kind, std::int64_t ranks) {
