@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "emulator/program/arena.hpp"
 #include "emulator/program/build.hpp"
+#include "emulator/program/expert_routes.hpp"
 #include "emulator/program/gradient_buckets.hpp"
 #include "emulator/program/volume.hpp"
 #include "emulator/program/volume_table.hpp"
@@ -14,10 +17,19 @@ struct Symbols {
     const Model& model;
     const Layout& layout;
     const TrainingSetup& setup;
+    std::int64_t stage = 0;
+    std::int64_t expert_position = 0;
     bool first = false;
     bool last = false;
 
     [[nodiscard]] std::int64_t stage_layers() const { return model.layers / layout.pp; }
+
+    [[nodiscard]] std::int64_t dense_layers() const {
+        return std::clamp<std::int64_t>(
+            model.layers_with_mlp() - stage * stage_layers(), 0, stage_layers());
+    }
+
+    [[nodiscard]] std::int64_t expert_layers() const { return stage_layers() - dense_layers(); }
 
     [[nodiscard]] std::int64_t runs() const { return micro_batches(layout, setup); }
 
@@ -43,7 +55,18 @@ struct Symbols {
     /// First and last stage in one, which share the table.
     [[nodiscard]] bool shared_table() const { return first && last && model.tied_embeddings; }
 
-    [[nodiscard]] std::int64_t layer_parameters() const;
+    /// Without the experts, where the layer has some.
+    [[nodiscard]] std::int64_t layer_parameters(LayerKind kind) const;
+
+    /// Of the rank's experts in one layer.
+    [[nodiscard]] std::int64_t experts() const {
+        return model.experts / layout.ep * expert_parameters(model) / layout.tp;
+    }
+
+    [[nodiscard]] std::int64_t all_layers() const {
+        return dense_layers() * layer_parameters(LayerKind::dense) +
+               expert_layers() * (layer_parameters(LayerKind::experts) + experts());
+    }
 
     /// Final norm, and an output table of its own.
     [[nodiscard]] std::int64_t output_parameters() const {
@@ -55,17 +78,23 @@ struct Symbols {
     }
 
     [[nodiscard]] std::int64_t stage_parameters() const {
-        return output_parameters() + stage_layers() * layer_parameters() + input_parameters();
+        return output_parameters() + all_layers() + input_parameters();
     }
 };
 
-std::int64_t Symbols::layer_parameters() const {
+std::int64_t Symbols::layer_parameters(LayerKind kind) const {
     const std::int64_t h = model.hidden;
     const std::int64_t qkv = model.attention_width() + 2 * model.kv_width();
     const std::int64_t up = (model.gated_mlp ? 2 : 1) * model.ffn;
     // Weights of linear layers and biases of column-parallel ones are cut; the rest is not.
-    std::int64_t cut = h * (qkv + model.attention_width() + up + model.ffn);
+    std::int64_t cut = h * (qkv + model.attention_width());
     std::int64_t whole = 2 * norm();
+    if (kind == LayerKind::experts) {
+        cut += model.shared_experts * expert_parameters(model);
+        whole += h * model.experts;
+    } else {
+        cut += h * (up + model.ffn);
+    }
     cut += model.bias != LinearBias::none ? qkv : 0;
     cut += model.bias == LinearBias::all ? up : 0;
     whole += model.bias == LinearBias::all ? 2 * h : 0;
@@ -73,15 +102,52 @@ std::int64_t Symbols::layer_parameters() const {
 }
 
 void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
-    const std::int64_t passes = at.setup.recompute == Recompute::full ? 6 : 4;
+    const std::int64_t passes = at.setup.recompute == Recompute::full ? 3 : 2;
+    const std::int64_t linears = at.stage_layers() + at.dense_layers() +
+                                 (at.model.shared_experts > 0 ? at.expert_layers() : 0);
     const std::int64_t activations =
-        at.runs() * (passes * at.stage_layers() + (at.first ? 1 : 0) + (at.last ? 1 : 0));
+        at.runs() * (passes * linears + (at.first ? 1 : 0) + (at.last ? 1 : 0));
     const std::int64_t per_token = at.last ? 3 * at.runs() : 0;
     table.add(
         GroupKind::tp,
         TrafficOp::all_reduce,
         {.count = activations + per_token,
          .payload = activations * at.activation() + size_of(per_token * at.tokens(), DType::fp32)});
+    if (at.expert_layers() > 0) {
+        const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+        const std::int64_t reductions = at.runs() * passes * at.expert_layers();
+        table.add(
+            GroupKind::tp,
+            TrafficOp::all_reduce,
+            {.count = reductions,
+             .payload = size_of(reductions * routes.received(at.expert_position) * at.model.hidden,
+                                storage_type(at.setup.precision))});
+    }
+}
+
+void add_expert_parallel(const Symbols& at, VolumeTable& table) {
+    if (at.expert_layers() == 0) {
+        return;
+    }
+    table.set_ranks(GroupKind::ep, at.layout.ep);
+    const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+    const auto bytes = [&](std::int64_t rows) {
+        return size_of(rows * at.model.hidden, storage_type(at.setup.precision));
+    };
+    const std::int64_t sent = routes.sent();
+    const std::int64_t received = routes.received(at.expert_position);
+    const std::int64_t kept = routes.rows_to(at.expert_position);
+    const std::int64_t passes =
+        at.runs() * at.expert_layers() * (at.setup.recompute == Recompute::full ? 3 : 2);
+    VolumeTable::Tally tally{.count = 2 * passes,
+                             .payload = 2 * passes * bytes(std::max(sent, received))};
+    if (!routes.equal_parts()) {
+        tally.uneven = tally.payload;
+        tally.uneven_sent = passes * (bytes(sent - kept) + bytes(received - kept));
+    }
+    table.add(GroupKind::ep, TrafficOp::all_to_all, tally);
+    table.add(
+        GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
 }
 
 /// What is cut into shards or buckets by itself: `count` pieces of `elements`, which are gathered
@@ -135,6 +201,13 @@ class DataParallelForm {
             table.add(
                 kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
         }
+        if (at_.layout.ep > 1 && replicas_ > at_.layout.ep) {
+            table.set_ranks(GroupKind::expert_dp, replicas_ / at_.layout.ep);
+            table.add(GroupKind::expert_dp,
+                      TrafficOp::all_reduce,
+                      gradients(at_.expert_layers() * buckets_in(at_.experts()),
+                                at_.expert_layers() * at_.experts()));
+        }
     }
 
     /// Of the tied table's gradient that two stages add up.
@@ -151,19 +224,27 @@ class DataParallelForm {
         const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_;
         const bool per_use = at_.setup.zero == Zero::parameters;
         const std::int64_t once = per_use ? at_.runs() : 1;
-        const Piece layers{.elements = at_.layer_parameters(),
-                           .count = at_.stage_layers(),
-                           .gatherings = per_use ? 2 * at_.runs() : 1};
+        const std::int64_t per_layer = per_use ? 2 * at_.runs() : 1;
+        const Piece dense{.elements = at_.layer_parameters(LayerKind::dense),
+                          .count = at_.dense_layers(),
+                          .gatherings = per_layer};
+        const Piece experts{.elements = at_.layer_parameters(LayerKind::experts) + at_.experts(),
+                            .count = at_.expert_layers(),
+                            .gatherings = per_layer};
         if (by_unit && at_.shared_table()) {
             return {{.elements = at_.input_parameters() + at_.norm(),
                      .gatherings = (per_use ? 2 : 1) * once},
-                    layers};
+                    dense,
+                    experts};
+        }
+        if (at_.layout.ep > 1 && at_.expert_layers() > 0) {
+            return pieces_between_experts();
         }
         std::vector<Piece> list;
         if (by_unit) {
-            list.push_back(layers);
+            list = {dense, experts};
         }
-        const std::int64_t rest = by_unit ? 0 : at_.stage_layers() * at_.layer_parameters();
+        const std::int64_t rest = by_unit ? 0 : at_.all_layers();
         if (own_table_ && at_.first) {
             list.push_back({.elements = at_.table(), .gatherings = once});
             list.push_back({.elements = at_.positions(), .gatherings = once});
@@ -178,6 +259,15 @@ class DataParallelForm {
             list.push_back({.elements = at_.stage_parameters(), .gatherings = once});
         }
         return list;
+    }
+
+    /// What the experts' own gradients, which go another way, leave in one place.
+    [[nodiscard]] std::vector<Piece> pieces_between_experts() const {
+        const std::int64_t common = at_.layer_parameters(LayerKind::experts);
+        return {{.elements = at_.output_parameters() + common},
+                {.elements = common, .count = at_.expert_layers() - 1},
+                {.elements = at_.dense_layers() * at_.layer_parameters(LayerKind::dense) +
+                             at_.input_parameters()}};
     }
 
     [[nodiscard]] std::int64_t multiple() const {
@@ -221,10 +311,13 @@ void add_pipeline(const Symbols& at, VolumeTable& table) {
 std::vector<Volume> closed_form_volumes(const Model& model,
                                         const Layout& layout,
                                         const TrainingSetup& setup,
-                                        Stage stage) {
+                                        Stage stage,
+                                        std::int64_t expert_position) {
     const Symbols at{.model = model,
                      .layout = layout,
                      .setup = setup,
+                     .stage = stage.value(),
+                     .expert_position = expert_position,
                      .first = stage.value() == 0,
                      .last = stage.value() == layout.pp - 1};
     VolumeTable table;
@@ -234,6 +327,9 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     table.set_ranks(GroupKind::model, layout.tp * layout.pp);
     if (layout.tp > 1) {
         add_tensor_parallel(at, table);
+    }
+    if (layout.ep > 1) {
+        add_expert_parallel(at, table);
     }
     const DataParallelForm data_parallel(at);
     if (layout.dp * layout.cp > 1) {

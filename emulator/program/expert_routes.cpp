@@ -35,6 +35,7 @@ std::vector<std::int64_t> expert_loads(std::int64_t experts,
         loads[i] = static_cast<std::int64_t>(share(i));
         rest -= loads[i];
     }
+    TD_EXPECT(rest >= 0);
     for (std::size_t i = first; rest > 0; i = i + 1 < count ? i + 1 : first) {
         if (loads[i] < tokens) {
             ++loads[i];

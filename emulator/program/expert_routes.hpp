@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "emulator/layout/layout.hpp"
@@ -66,5 +67,11 @@ class ExpertRoutes {
     std::int64_t experts_of_member_ = 0;
     std::vector<std::int64_t> rows_;  ///< [members, experts of one]
 };
+
+/// Every reason why the experts of `model` cannot be divided or fed so. Its other problems are told
+/// elsewhere; sizes are in range.
+[[nodiscard]] std::vector<std::string> problems_of_experts(const Model& model,
+                                                           const Layout& layout,
+                                                           const TrainingSetup& setup);
 
 }  // namespace traindyno

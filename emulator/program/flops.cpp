@@ -39,8 +39,9 @@ Flops hardware_flops_per_token(const Model& model, Recompute recompute, CausalAt
 }
 
 Flops six_n_d(const Model& model, double tokens) {
-    const double count = model.nominal_parameters > 0 ? model.nominal_parameters
-                                                      : static_cast<double>(parameters(model));
+    const double count = model.nominal_parameters > 0
+                             ? model.nominal_parameters
+                             : static_cast<double>(active_parameters(model));
     return Flops{6 * count * tokens};
 }
 

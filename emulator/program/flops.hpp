@@ -25,7 +25,8 @@ enum class CausalAttention : std::uint8_t {
                                              Recompute recompute,
                                              CausalAttention attention);
 
-/// 6 N D with the model's nominal parameter count (exact count when it has none).
+/// 6 N D with the model's nominal parameter count (exact count when it has none; of the experts,
+/// those that a token visits).
 [[nodiscard]] Flops six_n_d(const Model& model, double tokens);
 
 /// FLOPs the compute operations of one rank's program execute in `phase`.

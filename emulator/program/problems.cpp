@@ -8,6 +8,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/program/build.hpp"
+#include "emulator/program/expert_routes.hpp"
 
 namespace traindyno {
 
@@ -89,12 +90,6 @@ void check_grid(const Layout& layout, std::vector<std::string>& problems) {
                         "version) leave cp at 1 and use tp or dp",
                         layout.cp));
     }
-    if (layout.ep > 1) {
-        problems.push_back(
-            fmt::format("ep: {} is not possible (expert parallelism is not available in this "
-                        "version) leave ep at 1 and use tp or dp",
-                        layout.ep));
-    }
     const double ranks = static_cast<double>(layout.tp) * static_cast<double>(layout.cp) *
                          static_cast<double>(layout.dp) * static_cast<double>(layout.pp);
     if (ranks > std::numeric_limits<std::int32_t>::max()) {
@@ -111,7 +106,12 @@ void check_shards(const Model& model, const Layout& layout, std::vector<std::str
     if (model.kv_heads != model.heads) {
         check_divides("tp", layout.tp, "kv_heads", model.kv_heads, equal_shares, problems);
     }
-    check_divides("tp", layout.tp, "ffn", model.ffn, equal_shares, problems);
+    if (model.layers_with_mlp() > 0) {
+        check_divides("tp", layout.tp, "ffn", model.ffn, equal_shares, problems);
+    }
+    if (model.experts > 0) {
+        check_divides("tp", layout.tp, "expert_ffn", model.expert_ffn, equal_shares, problems);
+    }
     check_divides("pp",
                   layout.pp,
                   "layers",
@@ -236,6 +236,8 @@ std::vector<std::string> problems_of(const Model& model,
         check_shards(model, layout, problems);
         check_batch(model, layout, setup, problems);
         check_sharding(layout, setup, problems);
+        const std::vector<std::string> of_experts = problems_of_experts(model, layout, setup);
+        problems.insert(problems.end(), of_experts.begin(), of_experts.end());
     }
     return problems;
 }

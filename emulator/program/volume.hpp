@@ -20,7 +20,8 @@ struct Volume {
     std::int64_t count = 0;
     Bytes payload;
     Bytes on_the_wire;  ///< bytes this rank sends: ring all-reduce 2(n-1)/n of the payload, other
-                        ///< collectives (n-1)/n, send all of it
+                        ///< collectives (n-1)/n, an exchange of unequal parts those of other ranks,
+                        ///< send all of it
 
     friend bool operator==(const Volume&, const Volume&) = default;
 };
@@ -28,10 +29,12 @@ struct Volume {
 /// What the operations of `program` add up to, ordered by group kind, then op.
 [[nodiscard]] std::vector<Volume> counted_volumes(const StepProgram& program);
 
-/// The same from formulas alone (collectives/README.md).
+/// The same from formulas alone (collectives/README.md), for the rank at `expert_position` of its
+/// expert-parallel group: with unequal loads they differ.
 [[nodiscard]] std::vector<Volume> closed_form_volumes(const Model& model,
                                                       const Layout& layout,
                                                       const TrainingSetup& setup,
-                                                      Stage stage);
+                                                      Stage stage,
+                                                      std::int64_t expert_position = 0);
 
 }  // namespace traindyno

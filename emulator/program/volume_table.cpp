@@ -56,11 +56,13 @@ std::vector<Volume> VolumeTable::volumes() const {
             const Tally& tally = tallies_[kind][i];
             const auto op = static_cast<TrafficOp>(i);
             if (tally.count > 0) {
-                list.push_back({.group = static_cast<GroupKind>(kind),
-                                .op = std::string(to_string(op)),
-                                .count = tally.count,
-                                .payload = tally.payload,
-                                .on_the_wire = wire_bytes(op, tally.payload, ranks_[kind])});
+                list.push_back(
+                    {.group = static_cast<GroupKind>(kind),
+                     .op = std::string(to_string(op)),
+                     .count = tally.count,
+                     .payload = tally.payload,
+                     .on_the_wire = wire_bytes(op, tally.payload - tally.uneven, ranks_[kind]) +
+                                    tally.uneven_sent});
             }
         }
     }

@@ -33,8 +33,8 @@ class VolumeTable {
     struct Tally {
         std::int64_t count = 0;
         Bytes payload;
-        Bytes uneven;       ///< of the payload, what exchanges with unequal parts have
-        Bytes uneven_sent;  ///< of it, what goes to other ranks
+        Bytes uneven{};       ///< of the payload, what exchanges with unequal parts have
+        Bytes uneven_sent{};  ///< of it, what goes to other ranks
     };
 
     void add(GroupKind kind, TrafficOp op, const Tally& tally) {
