@@ -15,27 +15,27 @@ std::vector<std::int64_t> expert_loads(std::int64_t experts,
                                        double skew) {
     TD_EXPECT(experts >= top_k && top_k >= 1 && tokens >= 1 && skew >= 0);
     const auto count = static_cast<std::size_t>(experts);
-    std::vector<double> weights(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        weights[i] = std::pow(static_cast<double>(i + 1), -skew);
+    const auto weight = [skew](std::size_t expert) {
+        return std::pow(static_cast<double>(expert + 1), -skew);
+    };
+    std::vector<double> weight_from(count + 1);  // of an expert and all less popular ones
+    for (std::size_t i = count; i-- > 0;) {
+        weight_from[i] = weight_from[i + 1] + weight(i);
     }
     std::vector<std::int64_t> loads(count, tokens);
     std::int64_t left = tokens * top_k;
-    double weight_left = std::accumulate(weights.begin(), weights.end(), 0.0);
-    const auto share = [&](std::size_t expert) {
-        return static_cast<double>(left) * weights[expert] / weight_left;
-    };
     std::size_t first = 0;  // experts before it are visited by every token
+    const auto share = [&](std::size_t expert) {
+        return static_cast<double>(left) * weight(expert) / weight_from[first];
+    };
     for (; first < count && share(first) >= static_cast<double>(tokens); ++first) {
         left -= tokens;
-        weight_left -= weights[first];
     }
     std::int64_t rest = left;
     for (std::size_t i = first; i < count; ++i) {
-        loads[i] = static_cast<std::int64_t>(share(i));
+        loads[i] = std::min(static_cast<std::int64_t>(share(i)), rest);
         rest -= loads[i];
     }
-    TD_EXPECT(rest >= 0);
     for (std::size_t i = first; rest > 0; i = i + 1 < count ? i + 1 : first) {
         if (loads[i] < tokens) {
             ++loads[i];
