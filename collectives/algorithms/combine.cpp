@@ -2,6 +2,7 @@
 #include "collectives/algorithms/combine.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <type_traits>
 
 #include "collectives/half_types.hpp"
@@ -52,19 +53,6 @@ void combine_as(Reduction reduction, std::span<const T> from, std::span<T> into)
     }
 }
 
-template <class T>
-void divide_as(std::int64_t divisor, std::span<T> into) {
-    for (T& value : into) {
-        if constexpr (std::is_same_v<T, Bf16>) {
-            value = to_bf16(to_float(value) / static_cast<float>(divisor));
-        } else if constexpr (std::is_same_v<T, Fp16>) {
-            value = to_fp16(to_float(value) / static_cast<float>(divisor));
-        } else {
-            value /= static_cast<T>(divisor);
-        }
-    }
-}
-
 /// Calls `work(T{})` for the C++ type of `type`.
 template <class Work>
 void with_type(DType type, Work&& work) {
@@ -91,13 +79,8 @@ void combine(DType type,
              std::span<const std::byte> from,
              std::span<std::byte> into) {
     TD_EXPECT(from.size() == into.size());
-    with_type(type, [&]<class T>(T) {
-        combine_as(reduction, values_of<T>(from), values_of<T>(into));
-    });
-}
-
-void divide(DType type, std::int64_t divisor, std::span<std::byte> into) {
-    with_type(type, [&]<class T>(T) { divide_as(divisor, values_of<T>(into)); });
+    with_type(type,
+              [&]<class T>(T) { combine_as(reduction, values_of<T>(from), values_of<T>(into)); });
 }
 
 }  // namespace traindyno

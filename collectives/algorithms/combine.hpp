@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arithmetic of plans, on buffers of whole elements.
+// The arithmetic of plans, on whole elements.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 
 #include "emulator/base/dtype.hpp"
@@ -17,8 +16,5 @@ void combine(DType type,
              Reduction reduction,
              std::span<const std::byte> from,
              std::span<std::byte> into);
-
-/// into <- into / divisor; integers towards zero.
-void divide(DType type, std::int64_t divisor, std::span<std::byte> into);
 
 }  // namespace traindyno

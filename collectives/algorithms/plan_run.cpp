@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "collectives/algorithms/combine.hpp"
+#include "collectives/divide.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -175,7 +176,7 @@ void PlanRun::apply(const LocalStep& step, std::int64_t lane) {
             return;
         case LocalStep::Kind::finish:
             if (task_.reduction == Reduction::average) {
-                divide(task_.type, task_.channel->size(), into);
+                divide_elements(into, task_.type, task_.channel->size());
             }
             return;
     }

@@ -50,6 +50,7 @@ class PlanRun {
 
     /// Does what can be done now. Errors are kept for complete().
     void advance();
+
     /// Whether it is over, one way or the other.
     [[nodiscard]] bool over() const { return open_lanes_ == 0 || failed(); }
 

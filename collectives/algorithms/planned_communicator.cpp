@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/algorithms/planned_communicator.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,7 +15,7 @@ namespace traindyno {
 
 namespace {
 
-/// Plans of the sizes that come again every step; beyond that many the oldest knowledge is dropped.
+/// Plans are kept for the sizes that come again every step; beyond that many all are forgotten.
 constexpr std::size_t most_plans = 256;
 
 /// MPI guarantees tags up to 32767.
@@ -44,9 +42,9 @@ class PlannedCommunicator final : public Communicator {
                        DType type,
                        Reduction reduction,
                        Urgency urgency) override {
-        TD_EXPECT(in.size() == out.size());
-        PlanRequest request = request_for(CollectiveOp::all_reduce, in.size(), type);
-        request.placement = in.data() == out.data() ? Placement::in_place : Placement::out_of_place;
+        const Placement placement = check_all_reduce(in, out, type);
+        PlanRequest request = request_for(CollectiveOp::all_reduce, in.size(), element_size(type));
+        request.placement = placement;
         return run(request, reducing(in, out, type, reduction), urgency);
     }
 
@@ -55,43 +53,48 @@ class PlannedCommunicator final : public Communicator {
                            DType type,
                            Reduction reduction,
                            Urgency urgency) override {
-        TD_EXPECT(in.size() == out.size() * parts());
-        TD_EXPECT(out.size() % static_cast<std::size_t>(element_size(type)) == 0);
-        PlanRequest request = request_for(CollectiveOp::reduce_scatter, in.size(), type);
-        request.placement = placement_of(out, in);
+        const Placement placement = check_reduce_scatter(in, out, type, *this);
+        PlanRequest request =
+            request_for(CollectiveOp::reduce_scatter, in.size(), element_size(type));
+        request.placement = placement;
         return run(request, reducing(in, out, type, reduction), urgency);
     }
 
     Pending all_gather(std::span<const std::byte> in,
                        std::span<std::byte> out,
                        Urgency urgency) override {
-        TD_EXPECT(out.size() == in.size() * parts());
-        PlanRequest request = request_for(CollectiveOp::all_gather, out.size());
-        request.placement = placement_of(in, out);
+        PlanRequest request = request_for(CollectiveOp::all_gather, out.size(), 1);
+        request.placement = check_all_gather(in, out, *this);
         return run(request, moving(in, out), urgency);
     }
 
     Pending all_to_all(std::span<const std::byte> in,
                        std::span<std::byte> out,
-                       const Exchange& exchange,
+                       const Exchange& parts,
                        Urgency urgency) override {
-        if (!exchange.sent.empty() || !exchange.received.empty()) {
-            return exchange_unequal(in, out, exchange, urgency);
+        check_all_to_all(in, out, parts, *this);
+        if (parts.sent.empty() && parts.received.empty()) {
+            return run(
+                request_for(CollectiveOp::all_to_all, in.size(), 1), moving(in, out), urgency);
         }
-        TD_EXPECT(in.size() == out.size() && in.size() % parts() == 0);
-        return run(request_for(CollectiveOp::all_to_all, in.size()), moving(in, out), urgency);
+        TD_EXPECT(parts.sent[rank().index()] == parts.received[rank().index()]);
+        PlanTask task = moving(in, out);
+        task.plan = std::make_shared<const CollectivePlan>(
+            build_exchange(rank().value(), parts.sent, parts.received));
+        return start(std::move(task), urgency);
     }
 
     Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override {
         TD_EXPECT(root.value() >= 0);
         if (root.value() >= size()) {
-            throw LibraryError("planned communicator",
-                               1,
-                               fmt::format("there is no rank {} in a group of {}", root.value(), size()),
-                               "broadcast",
-                               Where::here());
+            throw LibraryError(
+                "planned communicator",
+                1,
+                fmt::format("there is no rank {} in a group of {}", root.value(), size()),
+                "broadcast",
+                Where::here());
         }
-        PlanRequest request = request_for(CollectiveOp::broadcast, buffer.size());
+        PlanRequest request = request_for(CollectiveOp::broadcast, buffer.size(), 1);
         request.root = root.value();
         return run(request, moving({}, buffer), urgency);
     }
@@ -115,28 +118,17 @@ class PlannedCommunicator final : public Communicator {
     }
 
   private:
-    [[nodiscard]] std::size_t parts() const { return static_cast<std::size_t>(size()); }
-
-    /// In place if `part` is this rank's part of `whole`.
-    [[nodiscard]] Placement placement_of(std::span<const std::byte> part,
-                                         std::span<const std::byte> whole) const {
-        const bool lies_there = part.data() == whole.data() + rank().index() * part.size();
-        return lies_there ? Placement::in_place : Placement::out_of_place;
-    }
-
     [[nodiscard]] PlanRequest request_for(CollectiveOp op,
-                                          std::size_t bytes,
-                                          std::optional<DType> type = std::nullopt) const {
-        const std::int64_t size_each = type ? element_size(*type) : 1;
-        const auto whole = static_cast<std::int64_t>(bytes);
-        TD_EXPECT(whole % size_each == 0);
+                                          std::size_t size_in_bytes,
+                                          std::int64_t element_size_each) const {
+        const auto whole = static_cast<std::int64_t>(size_in_bytes);
         const Algorithm algorithm = algorithm_for(algorithm_, op);
         return {.algorithm = algorithm,
                 .op = op,
                 .rank = rank().value(),
                 .ranks = size(),
-                .count = whole / size_each,
-                .chunking = chunking_(algorithm, op, whole, size(), size_each)};
+                .count = whole / element_size_each,
+                .chunking = chunking_(algorithm, op, whole, size(), element_size_each)};
     }
 
     [[nodiscard]] static PlanTask reducing(std::span<const std::byte> in,
@@ -155,23 +147,6 @@ class PlannedCommunicator final : public Communicator {
         task.input = in;
         task.work = out;
         return task;
-    }
-
-    Pending exchange_unequal(std::span<const std::byte> in,
-                             std::span<std::byte> out,
-                             const Exchange& exchange,
-                             Urgency urgency) {
-        const auto adds_up = [&](std::span<const std::int64_t> sizes, std::size_t whole) {
-            return sizes.size() == parts() &&
-                   std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) ==
-                       static_cast<std::int64_t>(whole);
-        };
-        TD_EXPECT(adds_up(exchange.sent, in.size()) && adds_up(exchange.received, out.size()));
-        TD_EXPECT(exchange.sent[rank().index()] == exchange.received[rank().index()]);
-        PlanTask task = moving(in, out);
-        task.plan = std::make_shared<const CollectivePlan>(
-            build_exchange(rank().value(), exchange.sent, exchange.received));
-        return start(std::move(task), urgency);
     }
 
     Pending run(const PlanRequest& request, PlanTask task, Urgency urgency) {

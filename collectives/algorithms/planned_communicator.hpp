@@ -23,8 +23,6 @@ using ChunkingRule = Chunking (*)(Algorithm algorithm,
 /// abort are those of `over`. What is split from the result uses the same algorithm, and asking for
 /// one operation advances those of all.
 [[nodiscard]] std::unique_ptr<Communicator> make_planned_communicator(
-    std::unique_ptr<Communicator> over,
-    Algorithm algorithm,
-    ChunkingRule chunking = &chunking_for);
+    std::unique_ptr<Communicator> over, Algorithm algorithm, ChunkingRule chunking = &chunking_for);
 
 }  // namespace traindyno
