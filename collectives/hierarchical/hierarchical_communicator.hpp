@@ -3,18 +3,13 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "collectives/communicator.hpp"
-#include "collectives/hierarchical/node_map.hpp"
+#include "collectives/make_communicator.hpp"
 
 namespace traindyno {
-
-/// Makes a communicator for the members of `plain`. Collective.
-using MakeCommunicator =
-    std::function<std::unique_ptr<Communicator>(std::unique_ptr<Communicator> plain)>;
 
 struct HierarchicalOptions {
     std::string node;         ///< this rank's; equal on the ranks of a node
