@@ -139,11 +139,16 @@ class AutoCommunicator final : public Communicator {
         return InFlight::add(in_flight_, std::move(pending));
     }
 
-    [[nodiscard]] Communicator& carrier_of(CollectiveOp op, Urgency urgency, std::size_t bytes) {
+    [[nodiscard]] Carrier chosen(CollectiveOp op, Urgency urgency, std::size_t bytes) const {
         const std::vector<SizeChoice>& choices =
             choices_[static_cast<std::size_t>(op)][static_cast<std::size_t>(urgency)];
-        return choices.empty() ? *plain_
-                               : communicator(choose(choices, static_cast<std::int64_t>(bytes)));
+        return fixed_             ? *fixed_
+               : choices.empty() ? Carrier::mpi
+                                 : choose(choices, static_cast<std::int64_t>(bytes));
+    }
+
+    [[nodiscard]] Communicator& carrier_of(CollectiveOp op, Urgency urgency, std::size_t bytes) {
+        return communicator(chosen(op, urgency, bytes));
     }
 
     [[nodiscard]] Communicator& communicator(Carrier carrier) {
@@ -152,26 +157,47 @@ class AutoCommunicator final : public Communicator {
 
     [[nodiscard]] bool can_carry(Carrier carrier, const GroupShape& shape) const;
     void make(Carrier carrier);
-    [[nodiscard]] std::vector<TuningRow> measure_all(const GroupShape& shape);
-    void keep_chosen(const GroupShape& shape, const std::vector<TuningRow>& rows);
+    [[nodiscard]] std::vector<TuningRow> measure(const GroupShape& shape,
+                                                 const TuningLimits& limits);
+    void keep_chosen(const GroupShape& shape, const TuningTable& table);
 
     std::unique_ptr<Communicator> plain_;
     std::shared_ptr<const AutoOptions> options_;
     std::shared_ptr<InFlight> in_flight_;
     std::array<std::unique_ptr<Communicator>, enum_count<Carrier>> carriers_;
-    Choices choices_;
+    std::optional<Carrier> fixed_;
+    Choices choices_;  ///< where nothing is fixed
 };
 
 void AutoCommunicator::choose_carriers() {
     const GroupShape shape = NodeMap::gather(*plain_, options_->node).shape();
-    std::vector<TuningRow> rows = rows_of_first(*plain_, options_->table->rows_of(shape));
-    const bool usable = std::all_of(rows.begin(), rows.end(), [&](const TuningRow& row) {
-        return can_carry(row.carrier, shape);
-    });
-    if (rows.empty() || !usable) {
-        rows = measure_all(shape);
+    if (options_->fixed) {
+        fixed_ = can_carry(*options_->fixed, shape) ? *options_->fixed : Carrier::mpi;
+        make(*fixed_);
+        return;
     }
-    keep_chosen(shape, rows);
+    TuningTable known;
+    for (const TuningRow& row : rows_of_first(*plain_, options_->table->rows_of(shape))) {
+        if (can_carry(row.carrier, shape)) {
+            known.add(row);
+        }
+    }
+    TuningLimits limits = options_->limits;
+    for (std::size_t op = 0; op < limits.largest.size(); ++op) {
+        std::int64_t& largest = limits.largest[op];
+        if (known.covers(static_cast<CollectiveOp>(op), shape, std::min(largest, largest_trial))) {
+            largest = 0;
+        }
+    }
+    if (limits.largest != LargestMessages{}) {
+        for (const TuningRow& row : measure(shape, limits)) {
+            known.add(row);
+        }
+    }
+    for (const TuningRow& row : known.rows()) {
+        options_->table->add(row);
+    }
+    keep_chosen(shape, known);
 }
 
 bool AutoCommunicator::can_carry(Carrier carrier, const GroupShape& shape) const {
@@ -194,17 +220,12 @@ void AutoCommunicator::make(Carrier carrier) {
     made = candidate->make(plain_->split(0, rank().value()));
 }
 
-/// The rows, and the carriers they choose.
-void AutoCommunicator::keep_chosen(const GroupShape& shape, const std::vector<TuningRow>& rows) {
-    TuningTable own;
-    for (const TuningRow& row : rows) {
-        options_->table->add(row);
-        own.add(row);
-    }
+/// The choices, and the carriers that they need.
+void AutoCommunicator::keep_chosen(const GroupShape& shape, const TuningTable& table) {
     std::array<bool, enum_count<Carrier>> chosen{};
     for (std::size_t op = 0; op < choices_.size(); ++op) {
         for (std::size_t urgency = 0; urgency < enum_count<Urgency>; ++urgency) {
-            choices_[op][urgency] = own.choices(
+            choices_[op][urgency] = table.choices(
                 static_cast<CollectiveOp>(op), static_cast<Urgency>(urgency), shape);
             for (const SizeChoice& choice : choices_[op][urgency]) {
                 chosen[static_cast<std::size_t>(choice.carrier)] = true;
@@ -220,19 +241,21 @@ void AutoCommunicator::keep_chosen(const GroupShape& shape, const std::vector<Tu
     }
 }
 
-/// Buffers of a trial: of the largest size, used from the beginning.
+/// Buffers of trials.
 class TrialBuffers {
   public:
-    TrialBuffers(std::int64_t largest, std::int64_t members)
-        : members_(members),
-          whole_(static_cast<std::size_t>(largest + members * alignment)),
-          other_(whole_.size()) {}
+    explicit TrialBuffers(std::int64_t members) : members_(static_cast<std::size_t>(members)) {}
+
+    /// For trials of up to this size, before their time begins.
+    void reserve(std::int64_t bytes) {
+        const std::size_t needed = members_ * part_of(bytes);
+        whole_.resize(std::max(whole_.size(), needed));
+        other_.resize(whole_.size());
+    }
 
     Pending run(Communicator& carrier, const Trial& trial) {
-        const std::size_t part = static_cast<std::size_t>(
-            (trial.bytes + members_ * alignment - 1) / (members_ * alignment) * alignment);
-        const std::span<std::byte> whole =
-            std::span{whole_}.first(part * static_cast<std::size_t>(members_));
+        const std::size_t part = part_of(trial.bytes);
+        const std::span<std::byte> whole = std::span{whole_}.first(part * members_);
         const std::span<std::byte> one = std::span{other_}.first(part);
         switch (trial.op) {
             case CollectiveOp::all_reduce:
@@ -253,14 +276,19 @@ class TrialBuffers {
     }
 
   private:
-    static constexpr std::int64_t alignment = 64;
+    /// One member's part, in whole cache lines.
+    [[nodiscard]] std::size_t part_of(std::int64_t bytes) const {
+        constexpr std::size_t line = 64;
+        return (static_cast<std::size_t>(bytes) + members_ * line - 1) / (members_ * line) * line;
+    }
 
-    std::int64_t members_;
+    std::size_t members_;
     std::vector<std::byte> whole_;
     std::vector<std::byte> other_;
 };
 
-std::vector<TuningRow> AutoCommunicator::measure_all(const GroupShape& shape) {
+std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
+                                                 const TuningLimits& limits) {
     std::vector<Carrier> tried{Carrier::mpi};
     for (const Candidate& candidate : options_->candidates) {
         if (fits(candidate.carrier, shape)) {
@@ -268,8 +296,9 @@ std::vector<TuningRow> AutoCommunicator::measure_all(const GroupShape& shape) {
             tried.push_back(candidate.carrier);
         }
     }
-    TrialBuffers buffers(options_->limits.largest, size());
-    const auto measure = [&](Carrier carrier, const Trial& trial) {
+    TrialBuffers buffers(size());
+    const auto once = [&](Carrier carrier, const Trial& trial) {
+        buffers.reserve(trial.bytes);
         barrier(*plain_, Urgency::immediate);
         const auto start = std::chrono::steady_clock::now();
         Pending pending = buffers.run(communicator(carrier), trial);
@@ -278,10 +307,16 @@ std::vector<TuningRow> AutoCommunicator::measure_all(const GroupShape& shape) {
         }
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
-    return tune(*plain_, shape, tried, measure, options_->limits);
+    return tune(*plain_, shape, tried, once, limits);
 }
 
 }  // namespace
+
+void share_rows(Communicator& group, TuningTable& table) {
+    for (const TuningRow& row : rows_of_first(group, table.rows())) {
+        table.add(row);
+    }
+}
 
 std::unique_ptr<Communicator> make_auto_communicator(std::unique_ptr<Communicator> plain,
                                                      AutoOptions options) {

@@ -14,7 +14,7 @@ namespace {
 
 /// Bytes. Choices lie between neighbours, so the steps are small where algorithms change places.
 constexpr std::array<std::int64_t, 6> sizes{
-    4 << 10, 32 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20};
+    4 << 10, 32 << 10, 256 << 10, 1 << 20, 4 << 20, largest_trial};
 
 /// From here on time grows in proportion to the size, so that what is slow stays slow.
 constexpr std::int64_t proportional = 1 << 20;
@@ -25,8 +25,8 @@ constexpr double repeat_seconds = 0.02;
 constexpr int most_repeats = 5;
 
 /// All-reduces are most of what trainers wait for.
-constexpr double share_of(CollectiveOp op) {
-    return op == CollectiveOp::all_reduce ? 0.25 : 0.0625;
+constexpr double weight_of(CollectiveOp op) {
+    return op == CollectiveOp::all_reduce ? 4 : 1;
 }
 
 /// Element by element the slowest member's, the same on all.
@@ -58,7 +58,7 @@ class OperationTuner {
     [[nodiscard]] std::vector<TuningRow> run(CollectiveOp op, Urgency urgency, double allowed, std::int64_t largest) {
         std::vector<TuningRow> rows;
         for (const std::int64_t bytes : sizes) {
-            if (bytes > largest && !rows.empty()) {
+            if (!rows.empty() && rows.back().bytes >= largest) {
                 break;
             }
             const bool affordable =
@@ -199,15 +199,22 @@ std::vector<TuningRow> tune(Communicator& group,
                             const MeasureTrial& measure,
                             const TuningLimits& limits) {
     TD_EXPECT(!carriers.empty());
+    double weights = 0;
+    for (std::size_t op = 0; op < enum_count<CollectiveOp>; ++op) {
+        weights += limits.largest[op] > 0 ? weight_of(static_cast<CollectiveOp>(op)) : 0;
+    }
     std::vector<TuningRow> rows;
     for (std::size_t op = 0; op < enum_count<CollectiveOp>; ++op) {
+        if (limits.largest[op] == 0) {
+            continue;
+        }
+        const auto which = static_cast<CollectiveOp>(op);
+        const double allowed =
+            limits.seconds * weight_of(which) / (weights * enum_count<Urgency>);
         for (const Urgency urgency : {Urgency::background, Urgency::immediate}) {
-            const auto which = static_cast<CollectiveOp>(op);
             OperationTuner tuner(group, shape, carriers, measure);
-            for (const TuningRow& row :
-                 tuner.run(which, urgency, share_of(which) * limits.seconds, limits.largest)) {
-                rows.push_back(row);
-            }
+            const auto found = tuner.run(which, urgency, allowed, limits.largest[op]);
+            rows.insert(rows.end(), found.begin(), found.end());
         }
     }
     return rows;

@@ -195,6 +195,16 @@ std::vector<TuningRow> TuningTable::rows_of(const GroupShape& shape) const {
     return found;
 }
 
+bool TuningTable::covers(CollectiveOp op, const GroupShape& shape, std::int64_t largest) const {
+    const auto has = [&](Urgency urgency) {
+        return std::any_of(rows_.begin(), rows_.end(), [&](const TuningRow& row) {
+            return row.shape == shape && row.op == op && row.urgency == urgency &&
+                   row.bytes >= largest;
+        });
+    };
+    return has(Urgency::background) && has(Urgency::immediate);
+}
+
 std::vector<SizeChoice> TuningTable::choices(CollectiveOp op,
                                              Urgency urgency,
                                              const GroupShape& shape) const {

@@ -56,6 +56,8 @@ class TuningTable {
 
     [[nodiscard]] const std::vector<TuningRow>& rows() const { return rows_; }
 
+    /// Whether there are rows for the operation in both urgencies, one of them `largest` or longer.
+    [[nodiscard]] bool covers(CollectiveOp op, const GroupShape& shape, std::int64_t largest) const;
     /// What carries messages of each size: a row applies to those that its size is nearest to, as a
     /// ratio. Empty where nothing is known.
     [[nodiscard]] std::vector<SizeChoice> choices(CollectiveOp op,
