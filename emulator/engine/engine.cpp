@@ -39,13 +39,13 @@ Pending begin(Communicator& group,
               Urgency urgency) {
     switch (op.kind) {
         case CollectiveKind::all_reduce:
-            return group.all_reduce(out, op.dtype, op.reduction, urgency);
+            return group.all_reduce(in, out, op.dtype, op.reduction, urgency);
         case CollectiveKind::reduce_scatter:
-            return group.reduce_scatter(in, out, op.dtype, op.reduction);
+            return group.reduce_scatter(in, out, op.dtype, op.reduction, urgency);
         case CollectiveKind::all_gather:
-            return group.all_gather(in, out);
+            return group.all_gather(in, out, urgency);
         case CollectiveKind::all_to_all:
-            return group.all_to_all(in, out);
+            return group.all_to_all(in, out, {}, urgency);
     }
     return {};
 }
