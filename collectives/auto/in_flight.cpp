@@ -12,6 +12,17 @@ namespace traindyno {
 struct InFlight::Entry {
     Pending pending;
     std::exception_ptr error{};  ///< why it failed, for its own Pending
+
+    /// Whether it is complete. An error is for whoever waits, not for whoever looks: the call that
+    /// posts must return, so that what comes after it is posted too.
+    [[nodiscard]] bool look() {
+        try {
+            return !error && pending.done();
+        } catch (...) {
+            error = std::current_exception();
+            return false;
+        }
+    }
 };
 
 class InFlight::Operation final : public Pending::Operation {
@@ -40,7 +51,7 @@ class InFlight::Operation final : public Pending::Operation {
         if (entry_->error) {
             std::rethrow_exception(entry_->error);
         }
-        return entry_->pending.done();
+        return entry_->look();
     }
 
   private:
@@ -49,24 +60,17 @@ class InFlight::Operation final : public Pending::Operation {
 };
 
 Pending InFlight::add(const std::shared_ptr<InFlight>& all, Pending pending) {
-    if (pending.done()) {
+    const auto entry = std::make_shared<Entry>(Entry{.pending = std::move(pending)});
+    if (entry->look()) {
         return {};
     }
-    const auto entry = std::make_shared<Entry>(Entry{.pending = std::move(pending)});
     all->entries_.push_back(entry);
     return Pending{std::make_unique<Operation>(all, entry)};
 }
 
 void InFlight::advance() {
     for (const std::shared_ptr<Entry>& entry : entries_) {
-        if (entry->error) {
-            continue;
-        }
-        try {
-            static_cast<void>(entry->pending.done());
-        } catch (...) {
-            entry->error = std::current_exception();
-        }
+        static_cast<void>(entry->look());
     }
 }
 
