@@ -44,8 +44,11 @@ Pending begin(Communicator& group,
             return group.reduce_scatter(in, out, op.dtype, op.reduction, urgency);
         case CollectiveKind::all_gather:
             return group.all_gather(in, out, urgency);
-        case CollectiveKind::all_to_all:
-            return group.all_to_all(in, out, {}, urgency);
+        case CollectiveKind::all_to_all: {
+            const std::vector<std::int64_t> sent = part_bytes(op.sent, op.dtype);
+            const std::vector<std::int64_t> received = part_bytes(op.received, op.dtype);
+            return group.all_to_all(in, out, {.sent = sent, .received = received}, urgency);
+        }
     }
     return {};
 }

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
@@ -42,6 +43,19 @@ std::optional<std::size_t> group_of_kind(const StepProgram& program, GroupKind k
         }
     }
     return std::nullopt;
+}
+
+std::int64_t bytes_in(const Slice& slice, DType type) {
+    return size_of(slice.elements, type).value();
+}
+
+/// Where the parts of a buffer lie in it, in bytes.
+std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
+                                 const Slice& buffer,
+                                 DType type) {
+    return part_ranges(part_bytes(elements, type),
+                       static_cast<std::size_t>(bytes_in(buffer, type)),
+                       static_cast<std::int64_t>(elements.size()));
 }
 
 std::int32_t number(WorldRank rank) {
@@ -208,19 +222,9 @@ void StreamTraffic::enqueue(const CommOp& op, Lane lane, const Address& at, cuda
     const std::int64_t bytes = payload(op).value();
     const GroupRank other{1 - comm->rank().value()};  // of a boundary's two
     std::visit(
-<<<<<<< HEAD
         Overloaded{[&](const Collective& collective) { enqueue(collective, *comm, at, stream); },
                    [&](const Send& send) { comm->send(at(send.buffer), bytes, other, stream); },
                    [&](const Recv& recv) { comm->recv(at(recv.buffer), bytes, other, stream); }},
-=======
-        Overloaded{
-            [&](const AllReduce& reduce) {
-                comm->all_reduce(
-                    buffer, buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
-            },
-            [&](const Send&) { comm->send(buffer, bytes, other, stream); },
-            [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
->>>>>>> i4-comm
         op);
 }
 
@@ -232,17 +236,24 @@ void StreamTraffic::enqueue(const Collective& op,
     std::byte* const out = at(op.output);
     switch (op.kind) {
         case CollectiveKind::all_reduce:
-            comm.all_reduce(out, op.output.elements, op.dtype, op.reduction, stream);
+            comm.all_reduce(in, out, op.output.elements, op.dtype, op.reduction, stream);
             return;
         case CollectiveKind::reduce_scatter:
             comm.reduce_scatter(in, out, op.output.elements, op.dtype, op.reduction, stream);
             return;
         case CollectiveKind::all_gather:
-            comm.all_gather(in, out, size_of(op.input.elements, op.dtype).value(), stream);
+            comm.all_gather(in, out, bytes_in(op.input, op.dtype), stream);
             return;
         case CollectiveKind::all_to_all:
-            comm.all_to_all(
-                in, out, size_of(op.input.elements, op.dtype).value() / comm.size(), stream);
+            if (op.sent.empty()) {
+                comm.all_to_all(in, out, bytes_in(op.input, op.dtype) / comm.size(), stream);
+            } else {
+                comm.exchange(in,
+                              out,
+                              ranges_of(op.sent, op.input, op.dtype),
+                              ranges_of(op.received, op.output, op.dtype),
+                              stream);
+            }
             return;
     }
 }
