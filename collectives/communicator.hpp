@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "emulator/base/dtype.hpp"
 #include "emulator/base/ids.hpp"
@@ -25,6 +26,10 @@ class Pending {
         virtual ~Operation() = default;
         /// Advances the operation; true once it is complete. Throws LibraryError.
         [[nodiscard]] virtual bool advance() = 0;
+
+        /// Members whose messages it lacks, as far as it knows: any of them may be the one that
+        /// never came.
+        [[nodiscard]] virtual std::vector<GroupRank> waiting_for() const { return {}; }
     };
 
     Pending() = default;
@@ -37,6 +42,10 @@ class Pending {
             operation_.reset();
         }
         return operation_ == nullptr;
+    }
+
+    [[nodiscard]] std::vector<GroupRank> waiting_for() const {
+        return operation_ ? operation_->waiting_for() : std::vector<GroupRank>{};
     }
 
   private:

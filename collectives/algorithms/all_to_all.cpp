@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // All-to-all: pairwise exchange, and Bruck's for short messages (Bruck, Ho, Kipnis, Upfal and
 // Weathersby, IEEE TPDS 8(11), 1997).
-#include <numeric>
 #include <vector>
 
 #include "collectives/algorithms/strands.hpp"
@@ -13,32 +12,30 @@ CollectivePlan build_exchange(std::int64_t rank,
                               std::span<const std::int64_t> sent,
                               std::span<const std::int64_t> received) {
     TD_EXPECT(sent.size() == received.size());
-    const auto slices = [](std::span<const std::int64_t> sizes, PlanBuffer buffer) {
-        std::vector<Slice> list;
-        std::int64_t first = 0;
-        for (const std::int64_t size : sizes) {
-            list.push_back({.buffer = buffer, .first = first, .count = size});
-            first += size;
-        }
-        return list;
-    };
     const Member member{.rank = rank, .ranks = static_cast<std::int64_t>(sent.size())};
-    const std::vector<Slice> from = slices(sent, PlanBuffer::input);
-    const std::vector<Slice> into = slices(received, PlanBuffer::work);
-    const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
+    const std::vector<PartRange> given = part_ranges(sent, 0, member.ranks);
+    const std::vector<PartRange> taken = part_ranges(received, 0, member.ranks);
+    const auto from = [&](std::int64_t peer) {
+        const PartRange& part = given[static_cast<std::size_t>(peer)];
+        return Slice{.buffer = PlanBuffer::input, .first = part.begin, .count = part.size};
+    };
+    const auto into = [&](std::int64_t peer) {
+        const PartRange& part = taken[static_cast<std::size_t>(peer)];
+        return Slice{.buffer = PlanBuffer::work, .first = part.begin, .count = part.size};
+    };
     StrandWriter writer;
     for (std::int64_t distance = 1; distance < member.ranks; ++distance) {
         const std::int64_t to = after(member, distance);
         const std::int64_t source = before(member, distance);
-        if (from[at(to)].count > 0) {
-            writer.send(to, from[at(to)]);
+        if (from(to).count > 0) {
+            writer.send(to, from(to));
         }
-        if (into[at(source)].count > 0) {
-            writer.receive(source, into[at(source)]);
+        if (into(source).count > 0) {
+            writer.receive(source, into(source));
         }
         writer.end_round();
     }
-    writer.copy(from[at(rank)], into[at(rank)]);
+    writer.copy(from(rank), into(rank));
     return {.strands = {writer.take()}};
 }
 

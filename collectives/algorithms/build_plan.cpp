@@ -19,7 +19,7 @@ bool has_parts(CollectiveOp op) {
 
 /// A group of one: the input is the result.
 void copy_alone(StrandWriter& writer, const PlanRequest& request, const Chunk& chunk) {
-    if (request.op != CollectiveOp::broadcast && request.placement == Placement::out_of_place) {
+    if (request.op != CollectiveOp::broadcast && request.placement == Placement::apart) {
         writer.copy(chunk.of(PlanBuffer::input), chunk.of(PlanBuffer::work));
     }
 }

@@ -7,14 +7,11 @@
 #include <span>
 
 #include "collectives/algorithms/plan.hpp"
+#include "collectives/arguments.hpp"
 #include "collectives/cost/algorithm.hpp"
 #include "collectives/cost/chunking.hpp"
 
 namespace traindyno {
-
-/// In place: work is input (all_reduce), or this rank's part of it (reduce_scatter), or input is
-/// this rank's part of work (all_gather).
-enum class Placement : std::uint8_t { out_of_place, in_place };
 
 struct PlanRequest {
     Algorithm algorithm = Algorithm::ring;
@@ -23,7 +20,7 @@ struct PlanRequest {
     std::int64_t ranks = 1;
     std::int64_t count = 0;  ///< elements of the whole: the buffer, or all parts together
     std::int64_t root = 0;   ///< broadcast only
-    Placement placement = Placement::out_of_place;
+    Placement placement = Placement::apart;
     Chunking chunking = {};
 
     friend auto operator<=>(const PlanRequest&, const PlanRequest&) = default;

@@ -85,7 +85,7 @@ void exchange_blocks_round_the_ring(StrandWriter& writer,
 }  // namespace
 
 void doubling_all_gather(StrandWriter& writer, const Member& member, const Chunk& chunk) {
-    if (member.placement == Placement::out_of_place) {
+    if (member.placement == Placement::apart) {
         writer.copy(chunk.of(PlanBuffer::input), parts_of(chunk, member.rank, 1));
         writer.end_round();
     }

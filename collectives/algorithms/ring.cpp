@@ -68,7 +68,7 @@ void ring_all_gather(StrandWriter& writer, const Member& member, const Chunk& ch
                     step == 0 ? own : chunk.of_part(PlanBuffer::work, before(member, step)));
         writer.receive(before(member, 1),
                        chunk.of_part(PlanBuffer::work, before(member, step + 1)));
-        if (step == 0 && member.placement == Placement::out_of_place) {
+        if (step == 0 && member.placement == Placement::apart) {
             writer.copy(own, chunk.of_part(PlanBuffer::work, member.rank));
         }
         writer.end_round();

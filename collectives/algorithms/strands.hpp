@@ -13,7 +13,7 @@ namespace traindyno {
 struct Member {
     std::int64_t rank = 0;
     std::int64_t ranks = 1;
-    Placement placement = Placement::out_of_place;
+    Placement placement = Placement::apart;
 };
 
 /// Elements first .. first + count - 1 of the buffer, or of each of the parts, which are `part`

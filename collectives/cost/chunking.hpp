@@ -2,6 +2,7 @@
 // Into how many strands a large message is cut, so that reducing one hides behind moving another.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 #include "collectives/cost/algorithm.hpp"
@@ -13,7 +14,7 @@ struct Chunking {
     std::int64_t strands = 1;
     std::int64_t lanes = 1;
 
-    friend bool operator==(const Chunking&, const Chunking&) = default;
+    friend auto operator<=>(const Chunking&, const Chunking&) = default;
 };
 
 /// What an operation on `bytes` (see cost_of) of elements of `element_size` bytes is cut into.

@@ -22,7 +22,7 @@ class BuildPlan : public testing::TestWithParam<PlanCase> {
     template <class Check>
     static void for_each_request(Check&& check) {
         const bool cuts = GetParam().cuts;
-        std::vector<Placement> placements{Placement::out_of_place};
+        std::vector<Placement> placements{Placement::apart};
         if (GetParam().op != CollectiveOp::all_to_all) {
             placements.push_back(Placement::in_place);
         }
@@ -86,7 +86,7 @@ TEST(BuildPlanBroadcast, works_from_every_root) {
     for (const PlanCase& each : plan_cases()) {
         for (const std::int64_t ranks : {2, 3, 6, 8, 13, 16, 17}) {
             PlanRequest request =
-                request_for(each, ranks, ranks + 3, Placement::out_of_place, each.cuts ? 2 : 1);
+                request_for(each, ranks, ranks + 3, Placement::apart, each.cuts ? 2 : 1);
             for (request.root = 0; each.op == CollectiveOp::broadcast && request.root < ranks;
                  ++request.root) {
                 PlanSimulation simulation = simulation_of(request);

@@ -51,7 +51,7 @@ SymbolMemory initial_memory(const PlanRequest& request) {
     const Sizes sizes = sizes_of(request);
     const std::int64_t part = request.count / request.ranks;
     SymbolMemory memory;
-    if (request.placement == Placement::out_of_place) {
+    if (request.placement == Placement::apart) {
         memory.work = sizes.input;
         memory.cells.resize(static_cast<std::size_t>(sizes.input + sizes.work));
     } else {

@@ -26,8 +26,8 @@ std::int64_t elements_of(const std::vector<Message>& messages) {
 
 PlanSimulation::PlanSimulation(std::vector<CollectivePlan> plans, std::vector<SymbolMemory> memory)
     : plans_(std::move(plans)), memory_(std::move(memory)), traffic_(plans_.size()) {
-    for (const SymbolMemory& memory : memory_) {
-        owner_.emplace_back(memory.cells.size(), -1);
+    for (const SymbolMemory& each : memory_) {
+        owner_.emplace_back(each.cells.size(), -1);
     }
     for (const CollectivePlan& plan : plans_) {
         std::vector<Lane>& lanes = lanes_.emplace_back();
