@@ -63,6 +63,8 @@ MPI_Datatype ElementTypes::datatype(DType type) const {
             return half_.get();
         case DType::fp64:
             return MPI_DOUBLE;
+        case DType::int32:
+            return MPI_INT32_T;
         case DType::int64:
             return MPI_INT64_T;
     }
@@ -75,6 +77,7 @@ MPI_Op ElementTypes::operation(DType type, Reduction reduction) const {
                                                              : nullptr;
     switch (reduction) {
         case Reduction::sum:
+        case Reduction::average:
             return half != nullptr ? half->sum.get() : MPI_SUM;
         case Reduction::max:
             return half != nullptr ? half->max.get() : MPI_MAX;

@@ -204,7 +204,7 @@ Pending Engine::all_reduce(OpIndex index,
     if (urgency == Urgency::immediate) {
         blocked_since_.store(spans_[index].begin.count(), std::memory_order_relaxed);
     }
-    Pending pending = group.all_reduce(buffer, op.dtype, op.reduction, urgency);
+    Pending pending = group.all_reduce(buffer, buffer, op.dtype, op.reduction, urgency);
     blocked_since_.store(0, std::memory_order_relaxed);
     return pending;
 }

@@ -52,7 +52,8 @@ RankSamples PointSampler::run() {
 
 std::int64_t PointSampler::decided_by_first(std::int64_t value) {
     std::array decision{value};
-    Pending pending = ranks_.broadcast(std::as_writable_bytes(std::span(decision)), GroupRank{0});
+    Pending pending = ranks_.broadcast(
+        std::as_writable_bytes(std::span(decision)), GroupRank{0}, Urgency::background);
     wait_patiently(pending, {.timeout = from_seconds(context_.options.timeout_seconds)});
     return decision.front();
 }

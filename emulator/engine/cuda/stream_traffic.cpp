@@ -28,10 +28,8 @@ Present kinds_anywhere(const StepProgram& program, Communicator& ranks, SimTime 
     for (const Group& group : program.groups) {
         present[static_cast<std::size_t>(group.kind)] = 1;
     }
-    Pending all = ranks.all_reduce(std::as_writable_bytes(std::span(present)),
-                                   DType::int64,
-                                   Reduction::max,
-                                   Urgency::background);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(present));
+    Pending all = ranks.all_reduce(bytes, bytes, DType::int64, Reduction::max, Urgency::background);
     wait_patiently(all, {.timeout = timeout});
     return present;
 }
@@ -152,7 +150,7 @@ void StreamTraffic::connect(SimTime timeout) {
 void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
     for (std::optional<NcclComm>& group : groups_) {
         if (group) {
-            group->all_reduce(word, 1, DType::fp32, Reduction::max, stream);
+            group->all_reduce(word, word, 1, DType::fp32, Reduction::max, stream);
         }
     }
     const std::int64_t size = element_size(DType::fp32);
@@ -209,12 +207,13 @@ void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cuda
     const std::int64_t bytes = payload(op).value();
     const GroupRank other{1 - comm->rank().value()};  // of a boundary's two
     std::visit(
-        Overloaded{[&](const AllReduce& reduce) {
-                       comm->all_reduce(
-                           buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
-                   },
-                   [&](const Send&) { comm->send(buffer, bytes, other, stream); },
-                   [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
+        Overloaded{
+            [&](const AllReduce& reduce) {
+                comm->all_reduce(
+                    buffer, buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
+            },
+            [&](const Send&) { comm->send(buffer, bytes, other, stream); },
+            [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
         op);
 }
 
