@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -25,6 +26,8 @@ class Pending {
         virtual ~Operation() = default;
         /// Advances the operation; true once it is complete. Throws LibraryError.
         [[nodiscard]] virtual bool advance() = 0;
+        /// Whose part is missing, by rank in the group: "rank 3". Empty where that is not known.
+        [[nodiscard]] virtual std::string waits_for() const { return {}; }
     };
 
     Pending() = default;
@@ -37,6 +40,11 @@ class Pending {
             operation_.reset();
         }
         return operation_ == nullptr;
+    }
+
+    /// Whose part is missing, as far as that is known: "rank 3", "ranks 1, 2".
+    [[nodiscard]] std::string waits_for() const {
+        return operation_ ? operation_->waits_for() : std::string{};
     }
 
   private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include <fmt/format.h>
@@ -16,10 +17,12 @@ void wait_patiently(Pending& pending, const Patience& patience) {
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
+            const std::string missing = pending.waits_for();
             throw HangError(
-                fmt::format("a communication did not complete within {:.1f} s (a rank is lost or "
+                fmt::format("a communication did not complete within {:.1f} s ({} is lost or "
                             "still busy) look at the other ranks' output",
-                            to_seconds(patience.timeout)));
+                            to_seconds(patience.timeout),
+                            missing.empty() ? "a rank" : missing));
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);
