@@ -49,6 +49,8 @@ class Pending {
 
     [[nodiscard]] std::vector<GroupRank> waiting_for() const {
         return operation_ ? operation_->waiting_for() : std::vector<GroupRank>{};
+    }
+
     /// Whose part is missing, as far as that is known: "rank 3", "ranks 1, 2".
     [[nodiscard]] std::string waits_for() const {
         return operation_ ? operation_->waits_for() : std::string{};
