@@ -130,6 +130,12 @@ class AutoCommunicator final : public Communicator {
         return chooser;
     }
 
+    [[nodiscard]] std::string_view carrier(CollectiveOp op,
+                                           std::size_t bytes,
+                                           Urgency urgency) const override {
+        return to_string(chosen(op, urgency, bytes));
+    }
+
     void abort(int exit_code, std::string_view reason) noexcept override {
         plain_->abort(exit_code, reason);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // All-reduce over links of known speed, carriers in turns (tests/bench/shaped_links starts it):
-// mpirun shaped_links_bench MBIT DELAY_MS [--check].
+// mpirun shaped_links_bench MBIT DELAY_MS [--check] [CARRIER...].
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -53,18 +53,27 @@ std::string host_name() {
     return name.data();
 }
 
-std::vector<Contestant> contestants(const MpiSession& session, const std::string& node) {
+/// Those named, or all.
+std::vector<Contestant> contestants(const MpiSession& session,
+                                    const std::string& node,
+                                    const std::vector<std::string>& names) {
+    const auto takes_part = [&](std::string_view name) {
+        return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+    };
     std::vector<Contestant> all;
     all.push_back({"mpi", session.world()});
     for (const Candidate& candidate : host_carriers(node)) {
-        if (candidate.carrier != Carrier::shm) {  // one host only
-            all.push_back({std::string(to_string(candidate.carrier)),
-                           candidate.make(session.world())});
+        const std::string_view name = to_string(candidate.carrier);
+        if (candidate.carrier != Carrier::shm && takes_part(name)) {  // shm: one host only
+            all.push_back({std::string(name), candidate.make(session.world())});
         }
+    }
+    if (!takes_part("auto")) {
+        return all;
     }
     const auto table = std::make_shared<TuningTable>();
     const auto root = make_auto_communicator(
-        session.world(), {.node = node, .candidates = host_carriers(node), .limits = {}, .table = table});
+        session.world(), {.node = node, .candidates = host_carriers(node), .limits = {.largest = {largest_trial}}, .table = table});
     const double seconds = slowest(*all.front().group, {seconds_of(*all.front().group, [&] {
                                        all.push_back(
                                            {"auto", root->split(0, session.rank().value())});
@@ -131,11 +140,11 @@ bool report(const std::vector<Contestant>& all,
 }
 
 /// Whether all targets were reached, on the first rank.
-bool run(const MpiSession& session, const Link& link) {
+bool run(const MpiSession& session, const Link& link, const std::vector<std::string>& names) {
     const std::unique_ptr<Communicator> world = session.world();
     const std::string node = host_name();
     const auto nodes = static_cast<double>(NodeMap::gather(*world, node).shape().nodes);
-    std::vector<Contestant> all = contestants(session, node);
+    std::vector<Contestant> all = contestants(session, node, names);
     const bool prints = session.rank() == WorldRank{0};
     if (prints) {
         fmt::print("{} ranks on {} hosts, {} Mbit/s each way, {} ms late; {}\nmedian ms  ",
@@ -170,8 +179,9 @@ int main(int argc, char** argv) {
     try {
         const traindyno::bench::Link link{.megabits = argc > 1 ? std::atof(argv[1]) : 0,
                                           .delay_ms = argc > 2 ? std::atof(argv[2]) : 0};
-        const bool checks = argc > 3 && std::string_view(argv[3]) == "--check";
-        const bool reached = traindyno::bench::run(session, link);
+        std::vector<std::string> names(argv + std::min(argc, 3), argv + argc);
+        const bool checks = std::erase(names, "--check") > 0;
+        const bool reached = traindyno::bench::run(session, link, names);
         return reached || !checks ? 0 : 1;
     } catch (const std::exception& error) {
         session.abort(static_cast<int>(traindyno::ExitCode::internal), error.what());
