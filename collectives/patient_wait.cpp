@@ -36,11 +36,13 @@ void wait_patiently(Pending& pending, const Patience& patience) {
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
+            const std::string missing = pending.waits_for();
             throw HangError(fmt::format(
                 "a communication did not complete within {:.1f} s ({}) look at the other "
                 "ranks' output",
                 to_seconds(patience.timeout),
-                culprits(pending.waiting_for())));
+                missing.empty() ? culprits(pending.waiting_for())
+                                : missing + " is lost or still busy"));
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);

@@ -2,6 +2,7 @@
 #include "emulator/cli/backends.hpp"
 
 #include "emulator/base/error.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/memory_check.hpp"
@@ -44,6 +45,11 @@ class CpuBackend final : public HostDrivenBackend {
     [[nodiscard]] std::unique_ptr<Device> make_device() override {
         return request_.device == DeviceKind::cpu ? make_cpu(request_, resources_)
                                                   : make_timed(request_);
+    }
+
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
+        Communicator& ranks, Device& /*device*/, const StepProgram& program) override {
+        return make_host_traffic(ranks, program, request_, resources_);
     }
 
   private:

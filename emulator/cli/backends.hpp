@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/auto/tuning_table.hpp"
 #include "emulator/cli/request.hpp"
 #include "emulator/engine/backend.hpp"
 
@@ -17,6 +18,8 @@ namespace traindyno {
 struct RankResources {
     std::vector<int> cores;               ///< for compute threads
     std::int64_t local_size = 1;          ///< ranks of this job on the host
+    std::string host{};                   ///< its name
+    std::shared_ptr<TuningTable> tuning{};  ///< carriers of traffic: known choices and new ones
     std::optional<GpuDescription> gpu{};  ///< that it computes on
 };
 

@@ -5,8 +5,8 @@
 
 namespace traindyno {
 
-std::unique_ptr<Communicator> HostDrivenBackend::make_traffic(Communicator& /*ranks*/,
-                                                              Device& /*device*/) {
+std::unique_ptr<Communicator> HostDrivenBackend::make_traffic(
+    Communicator& /*ranks*/, Device& /*device*/, const StepProgram& /*program*/) {
     return nullptr;
 }
 

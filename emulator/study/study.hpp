@@ -52,10 +52,11 @@ struct StepSeconds {
     friend bool operator==(const StepSeconds&, const StepSeconds&) = default;
 };
 
-/// One kind of traffic on one rank's groups, per step.
+/// One kind of traffic on one rank's groups, by what carried it, per step.
 struct CollectiveRow {
     std::string kind;        ///< all_reduce, send_recv
     std::string group;       ///< tp, dp, pp ...
+    std::string algorithm{};  ///< what carried it: mpi, ring, shm, nccl ...; "" for send_recv
     std::int64_t ranks = 0;  ///< group size
     std::int64_t count = 0;  ///< per rank and step
     std::int64_t bytes = 0;  ///< payload per rank and step
