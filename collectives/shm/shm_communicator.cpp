@@ -284,9 +284,7 @@ void ShmCommunicator::finish(PhasedOperation& operation) {
 }
 
 Pending ShmCommunicator::carried(Pending below) const {
-    if (below.done()) {
-        return {};
-    }
+    // Not asked here: an error belongs to whoever waits, and the caller has more to post.
     return Pending{std::make_unique<CarriedOperation>(std::move(below), progress_)};
 }
 
