@@ -116,16 +116,40 @@ Bytes traffic(const ComputeOp& op, DType storage) {
         op);
 }
 
+Collective all_reduce_in_place(GroupId group,
+                               const Slice& buffer,
+                               DType dtype,
+                               Reduction reduction) {
+    return {.kind = CollectiveKind::all_reduce,
+            .group = group,
+            .input = buffer,
+            .output = buffer,
+            .dtype = dtype,
+            .reduction = reduction};
+}
+
 Bytes payload(const CommOp& op) {
     return std::visit(
-        [](const auto& communication) {
-            return size_of(communication.buffer.elements, communication.dtype);
-        },
+        Overloaded{
+            [](const Collective& collective) {
+                return size_of(std::max(collective.input.elements, collective.output.elements),
+                               collective.dtype);
+            },
+            [](const auto& message) { return size_of(message.buffer.elements, message.dtype); }},
         op);
 }
 
 GroupId group_id(const CommOp& op) {
     return std::visit([](const auto& communication) { return communication.group; }, op);
+}
+
+std::vector<std::int64_t> part_bytes(const std::vector<std::int64_t>& elements, DType type) {
+    std::vector<std::int64_t> bytes;
+    bytes.reserve(elements.size());
+    for (const std::int64_t part : elements) {
+        bytes.push_back(size_of(part, type).value());
+    }
+    return bytes;
 }
 
 }  // namespace traindyno

@@ -11,10 +11,12 @@
 
 #include <fmt/format.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/cuda/runtime.hpp"
+#include "emulator/program/slice_use.hpp"
 
 namespace traindyno {
 
@@ -41,6 +43,19 @@ std::optional<std::size_t> group_of_kind(const StepProgram& program, GroupKind k
         }
     }
     return std::nullopt;
+}
+
+std::int64_t bytes_in(const Slice& slice, DType type) {
+    return size_of(slice.elements, type).value();
+}
+
+/// Where the parts of a buffer lie in it, in bytes.
+std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
+                                 const Slice& buffer,
+                                 DType type) {
+    return part_ranges(part_bytes(elements, type),
+                       static_cast<std::size_t>(bytes_in(buffer, type)),
+                       static_cast<std::int64_t>(elements.size()));
 }
 
 std::int32_t number(WorldRank rank) {
@@ -166,7 +181,7 @@ void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
 }
 
 NcclComm* StreamTraffic::carrier(const CommOp& op, Lane lane) {
-    std::optional<NcclComm>& found = std::holds_alternative<AllReduce>(op)
+    std::optional<NcclComm>& found = std::holds_alternative<Collective>(op)
                                          ? groups_[group_id(op).index()]
                                          : boundaries_[static_cast<std::size_t>(lane)];
     return found ? &*found : nullptr;
@@ -188,33 +203,59 @@ void StreamTraffic::register_buffers(const IssueOrder& order,
             options[static_cast<std::size_t>(kind)].registration == Registration::off) {
             continue;
         }
-        const Slice& slice =
-            std::visit([](const auto& each) -> const Slice& { return each.buffer; }, *op);
-        const std::span<std::byte> buffer = memory_of(slice, order.task_of(index));
-        std::byte* const end = buffer.data() + buffer.size();
-        const auto [range, is_new] = ranges.try_emplace(comm, buffer.data(), end);
-        range->second.first = std::min(range->second.first, buffer.data());
-        range->second.second = std::max(range->second.second, end);
+        for (const SliceUse& use : slices_of(*op)) {
+            const std::span<std::byte> buffer = memory_of(use.slice, order.task_of(index));
+            std::byte* const end = buffer.data() + buffer.size();
+            const auto [range, is_new] = ranges.try_emplace(comm, buffer.data(), end);
+            range->second.first = std::min(range->second.first, buffer.data());
+            range->second.second = std::max(range->second.second, end);
+        }
     }
     for (const auto& [comm, range] : ranges) {
         comm->register_buffer(range.first, range.second - range.first);
     }
 }
 
-void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream) {
+void StreamTraffic::enqueue(const CommOp& op, Lane lane, const Address& at, cudaStream_t stream) {
     NcclComm* comm = carrier(op, lane);
     TD_EXPECT(comm != nullptr);
     const std::int64_t bytes = payload(op).value();
     const GroupRank other{1 - comm->rank().value()};  // of a boundary's two
     std::visit(
-        Overloaded{
-            [&](const AllReduce& reduce) {
-                comm->all_reduce(
-                    buffer, buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
-            },
-            [&](const Send&) { comm->send(buffer, bytes, other, stream); },
-            [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
+        Overloaded{[&](const Collective& collective) { enqueue(collective, *comm, at, stream); },
+                   [&](const Send& send) { comm->send(at(send.buffer), bytes, other, stream); },
+                   [&](const Recv& recv) { comm->recv(at(recv.buffer), bytes, other, stream); }},
         op);
+}
+
+void StreamTraffic::enqueue(const Collective& op,
+                            NcclComm& comm,
+                            const Address& at,
+                            cudaStream_t stream) {
+    std::byte* const in = at(op.input);
+    std::byte* const out = at(op.output);
+    switch (op.kind) {
+        case CollectiveKind::all_reduce:
+            comm.all_reduce(in, out, op.output.elements, op.dtype, op.reduction, stream);
+            return;
+        case CollectiveKind::reduce_scatter:
+            comm.reduce_scatter(in, out, op.output.elements, op.dtype, op.reduction, stream);
+            return;
+        case CollectiveKind::all_gather:
+            comm.all_gather(in, out, bytes_in(op.input, op.dtype), stream);
+            return;
+        case CollectiveKind::all_to_all:
+            if (op.sent.empty()) {
+                comm.all_to_all(in, out, bytes_in(op.input, op.dtype) / comm.size(), stream);
+            } else {
+                comm.exchange(in,
+                              out,
+                              ranges_of(op.sent, op.input, op.dtype),
+                              ranges_of(op.received, op.output, op.dtype),
+                              stream);
+            }
+            return;
+    }
 }
 
 template <class Visit>
