@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emulator/cli/request.hpp"
+#include "emulator/device/host_memory.hpp"
 #include "emulator/engine/backend.hpp"
 
 namespace traindyno {
@@ -18,6 +19,7 @@ struct RankResources {
     std::vector<int> cores;               ///< for compute threads
     std::int64_t local_size = 1;          ///< ranks of this job on the host
     std::optional<GpuDescription> gpu{};  ///< that it computes on
+    HostMemory shared{};                  ///< that peers on the host can address; CPUs only
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws
