@@ -26,6 +26,7 @@ class Pending {
         virtual ~Operation() = default;
         /// Advances the operation; true once it is complete. Throws LibraryError.
         [[nodiscard]] virtual bool advance() = 0;
+
         /// Whose part is missing, by rank in the group: "rank 3". Empty where that is not known.
         [[nodiscard]] virtual std::string waits_for() const { return {}; }
     };

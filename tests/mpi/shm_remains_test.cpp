@@ -16,7 +16,8 @@ TEST(SharedMemory, of_killed_ranks_leaves_nothing_behind) {
     // is in use, and the shell what it finds then: files of theirs that have a name, and mappings
     // that have none. MPI keeps to TCP, which needs no files of its own in /dev/shm.
     const std::string command = fmt::format(
-        "'{}' --oversubscribe --bind-to none --mca btl tcp,self -n 3 '{}' > pids.txt 2> errors.txt & "
+        "'{}' --oversubscribe --bind-to none --mca btl tcp,self -n 3 '{}' > pids.txt 2> errors.txt "
+        "& "
         "tries=0; while [ \"$(wc -l < pids.txt)\" -lt 3 ] && [ $tries -lt 200 ]; do "
         "sleep 0.1; tries=$((tries + 1)); done; "
         "for pid in $(cat pids.txt); do "
