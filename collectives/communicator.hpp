@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -32,8 +31,6 @@ class Pending {
         /// Members whose messages it lacks, as far as it knows: any of them may be the one that
         /// never came.
         [[nodiscard]] virtual std::vector<GroupRank> waiting_for() const { return {}; }
-        /// Whose part is missing, by rank in the group: "rank 3". Empty where that is not known.
-        [[nodiscard]] virtual std::string waits_for() const { return {}; }
     };
 
     Pending() = default;
@@ -50,11 +47,6 @@ class Pending {
 
     [[nodiscard]] std::vector<GroupRank> waiting_for() const {
         return operation_ ? operation_->waiting_for() : std::vector<GroupRank>{};
-    }
-
-    /// Whose part is missing, as far as that is known: "rank 3", "ranks 1, 2".
-    [[nodiscard]] std::string waits_for() const {
-        return operation_ ? operation_->waits_for() : std::string{};
     }
 
   private:

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <type_traits>
 
 #include "collectives/half_types.hpp"
+#include "collectives/reduce/fp16_blocks.hpp"
+#include "collectives/reduce/stream.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/vector_clones.hpp"
 
@@ -54,7 +57,9 @@ struct Max {
 
 /// into <- the reduction of `count` elements of each of `n` inputs.
 template <class T, class Operation, std::size_t n>
-TD_CLONES void begin_block(const T* const* inputs, Accumulator<T>* __restrict into, std::size_t count) {
+TD_CLONES void begin_block(const T* const* inputs,
+                           Accumulator<T>* __restrict into,
+                           std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         Accumulator<T> value = load(inputs[0][i]);
         for (std::size_t k = 1; k < n; ++k) {
@@ -66,7 +71,9 @@ TD_CLONES void begin_block(const T* const* inputs, Accumulator<T>* __restrict in
 
 /// into <- the reduction of `into` and `count` elements of each of `n` inputs.
 template <class T, class Operation, std::size_t n>
-TD_CLONES void continue_block(const T* const* inputs, Accumulator<T>* __restrict into, std::size_t count) {
+TD_CLONES void continue_block(const T* const* inputs,
+                              Accumulator<T>* __restrict into,
+                              std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         Accumulator<T> value = into[i];
         for (std::size_t k = 0; k < n; ++k) {
@@ -83,14 +90,13 @@ TD_CLONES void divide(A* values, std::size_t count, A by) {
     }
 }
 
-template <class Half>
-TD_CLONES void round(const float* __restrict from, Half* __restrict to, std::size_t count) {
+void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
+    std::memcpy(to, from, bytes);
+}
+
+TD_CLONES void round(const float* __restrict from, Bf16* __restrict to, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        if constexpr (std::is_same_v<Half, Bf16>) {
-            to[i] = to_bf16(from[i]);
-        } else {
-            to[i] = to_fp16(from[i]);
-        }
+        to[i] = to_bf16(from[i]);
     }
 }
 
@@ -108,20 +114,45 @@ constexpr std::array<Kernel<T>, widest> continue_kernels{&continue_block<T, Oper
                                                          &continue_block<T, Operation, 3>,
                                                          &continue_block<T, Operation, 4>};
 
+/// Elements [first, first + count) of up to `widest` inputs, as the kernels take them.
+template <class T>
+class InputBlocks {
+  public:
+    using Element = std::conditional_t<std::is_same_v<T, Fp16>, float, T>;
+
+    [[nodiscard]] const Element* const* read(std::span<const std::byte* const> inputs,
+                                             std::size_t first,
+                                             std::size_t count) {
+        for (std::size_t k = 0; k < inputs.size(); ++k) {
+            const T* const block = reinterpret_cast<const T*>(inputs[k]) + first;
+            if constexpr (std::is_same_v<T, Fp16>) {
+                widen(block, widened_[k].data(), count);
+                blocks_[k] = widened_[k].data();
+            } else {
+                blocks_[k] = block;
+            }
+        }
+        return blocks_.data();
+    }
+
+  private:
+    std::array<const Element*, widest> blocks_{};
+    std::array<std::array<float, block_elements>, std::is_same_v<T, Fp16> ? widest : 0> widened_;
+};
+
 /// Elements [first, first + count) of all inputs into `into`.
 template <class T, class Operation>
 void accumulate(std::span<const std::byte* const> inputs,
                 std::size_t first,
                 std::size_t count,
                 Accumulator<T>* into) {
+    using Element = typename InputBlocks<T>::Element;
+    InputBlocks<T> blocks;
     for (std::size_t input = 0; input < inputs.size(); input += widest) {
         const std::size_t n = std::min(widest, inputs.size() - input);
-        std::array<const T*, widest> group{};
-        for (std::size_t k = 0; k < n; ++k) {
-            group[k] = reinterpret_cast<const T*>(inputs[input + k]) + first;
-        }
-        const auto& kernels = input == 0 ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
-        kernels[n - 1](group.data(), into, count);
+        const auto& kernels =
+            input == 0 ? begin_kernels<Element, Operation> : continue_kernels<Element, Operation>;
+        kernels[n - 1](blocks.read(inputs.subspan(input, n), first, count), into, count);
     }
 }
 
@@ -132,8 +163,9 @@ void reduce_typed(std::span<const std::byte* const> inputs,
                   const ReduceRule& rule,
                   Stores stores) {
     TD_EXPECT(bytes % sizeof(T) == 0);
+    const auto write = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
     alignas(64) std::array<Accumulator<T>, block_elements> sums;
-    alignas(64) std::array<T, is_half<T> ? block_elements : 1> rounded;
+    alignas(64) std::array<T, is_half<T> ? block_elements : 0> rounded;
     for (std::size_t first = 0; first < bytes / sizeof(T); first += block_elements) {
         const std::size_t count = std::min(block_elements, bytes / sizeof(T) - first);
         accumulate<T, Operation>(inputs, first, count, sums.data());
@@ -146,11 +178,13 @@ void reduce_typed(std::span<const std::byte* const> inputs,
             result = rounded.data();
         }
         for (std::byte* const output : outputs) {
-            copy_bytes(static_cast<const std::byte*>(result),
-                       output + first * sizeof(T),
-                       count * sizeof(T),
-                       stores);
+            write(static_cast<const std::byte*>(result),
+                  output + first * sizeof(T),
+                  count * sizeof(T));
         }
+    }
+    if (stores == Stores::streamed) {
+        finish_streaming();
     }
 }
 

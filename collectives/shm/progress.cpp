@@ -38,6 +38,9 @@ void Progress::add(const std::shared_ptr<GroupQueue>& queue) {
 }
 
 void Progress::advance() {
+    if (active_.empty()) {
+        return;
+    }
     bool progressed = false;
     for (std::size_t i = 0; i < active_.size();) {
         const Look look = active_[i]->advance();

@@ -28,6 +28,9 @@ class Progress {
     /// move messages when they are called.
     void also_ask(std::shared_ptr<Pending> elsewhere);
 
+    /// There are more ranks than processors: another phase means that all must get one again.
+    [[nodiscard]] bool crowded() const { return spins_ == 0; }
+
     /// How often in a row `advance` found nothing to do.
     [[nodiscard]] std::int64_t fruitless() const { return fruitless_; }
 

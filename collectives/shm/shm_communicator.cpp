@@ -6,15 +6,17 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <span>
 #include <string>
-#include <vector>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "collectives/arguments.hpp"
 #include "collectives/control.hpp"
+#include "collectives/patient_wait.hpp"
 #include "collectives/shm/large_call.hpp"
 #include "collectives/shm/one_shot.hpp"
 #include "collectives/shm/progress.hpp"
@@ -102,7 +104,9 @@ class SharedOperation final : public Pending::Operation {
         return !queue_->holds(*operation_);
     }
 
-    [[nodiscard]] std::string waits_for() const override { return queue_->waits_for(); }
+    [[nodiscard]] std::vector<GroupRank> waiting_for() const override {
+        return queue_->waiting_for();
+    }
 
   private:
     std::unique_ptr<PhasedOperation> operation_;
@@ -124,6 +128,23 @@ class CarriedOperation final : public Pending::Operation {
   private:
     Pending below_;
     std::shared_ptr<Progress> progress_;
+};
+
+/// Keeps the call that it carries out.
+class BackgroundOneShot final : public PhasedOperation {
+  public:
+    BackgroundOneShot(Call call, OneShot::Showing showing)
+        : call_(std::move(call)), operation_(call_, showing) {}
+
+    void write(Board& board, Board::Phase phase) override { operation_.write(board, phase); }
+
+    [[nodiscard]] Outcome read(Board& board, Board::Phase phase) override {
+        return operation_.read(board, phase);
+    }
+
+  private:
+    Call call_;
+    OneShot operation_;
 };
 
 class ShmCommunicator final : public Communicator {
@@ -230,6 +251,10 @@ class ShmCommunicator final : public Communicator {
   private:
     static constexpr std::size_t any_size = SIZE_MAX;
 
+    [[nodiscard]] OneShot::Showing showing() const {
+        return progress_->crowded() ? OneShot::Showing::copies : OneShot::Showing::places;
+    }
+
     /// `shown`: bytes that a member would show of itself, the same on all members.
     Pending start(Call call, std::size_t shown, Urgency urgency);
     void finish(PhasedOperation& operation);
@@ -244,16 +269,16 @@ class ShmCommunicator final : public Communicator {
 };
 
 Pending ShmCommunicator::start(Call call, std::size_t shown, Urgency urgency) {
-    const bool is_short = shown <= queue_->board().slot_bytes();
+    const bool is_short = shown <= queue_->board().slot_bytes() - OneShot::header_bytes;
     progress_->add(queue_);
     if (urgency == Urgency::immediate && is_short) {
-        OneShot operation{call};
+        OneShot operation{call, showing()};
         finish(operation);
         return {};
     }
     std::unique_ptr<PhasedOperation> operation;
     if (is_short) {
-        operation = std::make_unique<OneShot>(call);
+        operation = std::make_unique<BackgroundOneShot>(std::move(call), showing());
     } else {
         operation = std::make_unique<LargeCall>(std::move(call));
     }
@@ -266,12 +291,16 @@ Pending ShmCommunicator::start(Call call, std::size_t shown, Urgency urgency) {
 
 void ShmCommunicator::finish(PhasedOperation& operation) {
     queue_->add(operation);
-    const auto start = std::chrono::steady_clock::now();
+    std::optional<std::chrono::steady_clock::time_point> start;
     while (queue_->holds(operation)) {
         progress_->advance();
-        if (progress_->fruitless() % looks_per_clock == looks_per_clock - 1 &&
-            std::chrono::steady_clock::now() - start > options_.timeout) {
-            const std::string missing = queue_->waits_for();
+        if (progress_->fruitless() % looks_per_clock != looks_per_clock - 1) {
+            continue;
+        }
+        const auto now = std::chrono::steady_clock::now();
+        start = start.value_or(now);
+        if (now - *start > options_.timeout) {
+            const std::string missing = members_text(queue_->waiting_for());
             queue_->abandon(operation);
             throw HangError(fmt::format(
                 "a collective of {} ranks did not complete within {:.1f} s (it waits for {}) look "
@@ -284,9 +313,7 @@ void ShmCommunicator::finish(PhasedOperation& operation) {
 }
 
 Pending ShmCommunicator::carried(Pending below) const {
-    if (below.done()) {
-        return {};
-    }
+    // Not asked here: an error belongs to whoever waits, and the caller has more to post.
     return Pending{std::make_unique<CarriedOperation>(std::move(below), progress_)};
 }
 

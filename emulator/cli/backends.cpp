@@ -21,7 +21,8 @@ std::unique_ptr<Device> make_cpu(const MeasureRequest& request, const RankResour
                                 static_cast<std::int64_t>(resources.cores.size()))),
                             .precision = request.workload.setup.precision,
                             .seed = static_cast<unsigned>(request.measure.seed),
-                            .memory_limit = share});
+                            .memory_limit = share,
+                            .shared = resources.shared});
 }
 
 std::unique_ptr<Device> make_timed(const MeasureRequest& request) {

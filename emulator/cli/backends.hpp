@@ -10,6 +10,7 @@
 
 #include "collectives/auto/tuning_table.hpp"
 #include "emulator/cli/request.hpp"
+#include "emulator/device/host_memory.hpp"
 #include "emulator/engine/backend.hpp"
 
 namespace traindyno {
@@ -21,6 +22,7 @@ struct RankResources {
     std::string host{};                   ///< its name
     std::shared_ptr<TuningTable> tuning{};  ///< carriers of traffic: known choices and new ones
     std::optional<GpuDescription> gpu{};  ///< that it computes on
+    HostMemory shared{};                  ///< that peers on the host can address; CPUs only
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/program/slice_use.hpp"
 
 namespace traindyno {
 
@@ -22,6 +23,21 @@ constexpr std::array all_spaces{
 
 std::int64_t elements_in(const Extents& extents, Space space) {
     return space == Space::gradient ? extents.parameter : extent_of(extents, space);
+}
+
+std::array<bool, all_spaces.size()> communicated_spaces(const StepProgram& program) {
+    std::array<bool, all_spaces.size()> result{};
+    for (const Block& block : program.blocks) {
+        for (const BlockOp& op : block.ops) {
+            if (std::holds_alternative<ComputeOp>(op.op)) {
+                continue;
+            }
+            for (const SliceUse& use : slices_of(op.op)) {
+                result[static_cast<std::size_t>(use.slice.space)] = true;
+            }
+        }
+    }
+    return result;
 }
 
 }  // namespace
@@ -69,16 +85,27 @@ MappedBytes::~MappedBytes() {
     }
 }
 
-SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging)
+SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging, const HostMemory& shared)
     : storage_(storage_type(program.precision)) {
+    const std::array<bool, all_spaces.size()> communicated = communicated_spaces(program);
     for (const Space space : all_spaces) {
-        arrays_[static_cast<std::size_t>(space)] =
-            MappedBytes(size_of(elements_in(program.extents, space), dtype(space)), paging);
+        const auto i = static_cast<std::size_t>(space);
+        const Bytes size = size_of(elements_in(program.extents, space), dtype(space));
+        const auto bytes = static_cast<std::size_t>(size.value());
+        if (shared && communicated[i] && bytes > 0) {
+            lent_[i] = shared(bytes);
+        }
+        if (lent_[i]) {
+            arrays_[i] = {lent_[i].get(), bytes};
+        } else {
+            mapped_[i] = MappedBytes(size, paging);
+            arrays_[i] = mapped_[i].bytes();
+        }
     }
 }
 
 std::span<std::byte> SpaceMemory::all(Space space) const {
-    return arrays_[static_cast<std::size_t>(space)].bytes();
+    return arrays_[static_cast<std::size_t>(space)];
 }
 
 std::span<std::byte> SpaceMemory::at(const Slice& slice, const Task& task) const {

@@ -13,11 +13,14 @@
 
 namespace traindyno {
 
-CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
+CpuExecutor::CpuExecutor(const StepProgram& program,
+                         const Team& team,
+                         std::uint32_t seed,
+                         const HostMemory& shared)
     : team_(team),
       storage_(storage_type(program.precision)),
       seed_(seed),
-      memory_(program, Paging::huge),
+      memory_(program, Paging::huge, shared),
       master_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
       m_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
       v_(size_of(program.extents.parameter, DType::fp32), Paging::huge) {
