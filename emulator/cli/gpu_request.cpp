@@ -25,9 +25,16 @@ constexpr std::array gpu_flags{"collectives",
                                "plan-cache",
                                "share-gpu"};
 
-/// Kinds of groups that have traffic today.
-constexpr std::array kinds{
-    GroupKind::tp, GroupKind::dp, GroupKind::pp, GroupKind::embedding, GroupKind::model};
+constexpr std::array kinds{GroupKind::tp,
+                           GroupKind::cp,
+                           GroupKind::ep,
+                           GroupKind::dp,
+                           GroupKind::dp_shard,
+                           GroupKind::dp_replicate,
+                           GroupKind::expert_dp,
+                           GroupKind::pp,
+                           GroupKind::embedding,
+                           GroupKind::model};
 
 /// NCCL's own limit (user guide, NCCL_MAX_CTAS).
 constexpr std::int64_t most_ctas = 64;

@@ -58,7 +58,7 @@ class ArrivalExchange {
     }
 
     std::vector<std::vector<Arrival>> run() {
-        for (auto& [group, channel] : reductions_) {
+        for (auto& [group, channel] : collectives_) {
             exchange_with_group(channel, *communicators_[group.index()]);
         }
         exchange_with_peers();
@@ -68,8 +68,8 @@ class ArrivalExchange {
   private:
     void sort_in(OpIndex index, const CommOp& op) {
         const Lane lane = order_.ops()[index].lane;
-        std::visit(Overloaded{[&](const AllReduce& reduce) {
-                                  reductions_[reduce.group].ops.push_back(index);
+        std::visit(Overloaded{[&](const Collective& collective) {
+                                  collectives_[collective.group].ops.push_back(index);
                               },
                               [&](const auto& transfer) {
                                   auto& channel = transfers_[{transfer.group, lane}];
@@ -82,7 +82,7 @@ class ArrivalExchange {
     [[nodiscard]] std::int32_t tag_of(OpIndex index) const {
         const auto& op = std::get<CommOp>(order_.block_op(index).op);
         const std::int32_t tag =
-            std::visit(Overloaded{[](const AllReduce&) { return 0; },
+            std::visit(Overloaded{[](const Collective&) { return 0; },
                                   [](const auto& transfer) { return transfer.tag; }},
                        op);
         return tag + order_.task_of(index).tag_base;
@@ -145,7 +145,7 @@ class ArrivalExchange {
     const IssueOrder& order_;
     std::span<const StepTrace> steps_;
     const GroupCommunicators& communicators_;
-    std::map<GroupId, Channel> reductions_;
+    std::map<GroupId, Channel> collectives_;
     std::map<std::pair<GroupId, Lane>, Channel> transfers_;
     std::vector<std::vector<Arrival>> arrivals_;
 };

@@ -12,6 +12,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
 #include "emulator/engine/describe_op.hpp"
+#include "emulator/engine/marked_parts.hpp"
 
 namespace traindyno {
 
@@ -29,6 +30,34 @@ constexpr Ticket deepest_queue = 4096;
 
 bool is_compute(Lane lane) {
     return lane == Lane::compute;
+}
+
+std::vector<std::int64_t> bytes_of(std::vector<std::int64_t> elements, DType type) {
+    for (std::int64_t& count : elements) {
+        count *= element_size(type);
+    }
+    return elements;
+}
+
+Pending begin(Communicator& group,
+              const Collective& op,
+              std::span<const std::byte> in,
+              std::span<std::byte> out,
+              Urgency urgency) {
+    switch (op.kind) {
+        case CollectiveKind::all_reduce:
+            return group.all_reduce(in, out, op.dtype, op.reduction, urgency);
+        case CollectiveKind::reduce_scatter:
+            return group.reduce_scatter(in, out, op.dtype, op.reduction, urgency);
+        case CollectiveKind::all_gather:
+            return group.all_gather(in, out, urgency);
+        case CollectiveKind::all_to_all: {
+            const std::vector<std::int64_t> sent = bytes_of(op.sent, op.dtype);
+            const std::vector<std::int64_t> received = bytes_of(op.received, op.dtype);
+            return group.all_to_all(in, out, {.sent = sent, .received = received}, urgency);
+        }
+    }
+    return {};
 }
 
 }  // namespace
@@ -173,15 +202,7 @@ Pending Engine::start(OpIndex index) {
     const Task& task = order_.task_of(index);
     Communicator& group = *communicators_[group_id(op).index()];
     return std::visit(
-        Overloaded{[&](const AllReduce& reduce) {
-                       stamp(marks_for(reduce),
-                             reduce.buffer.elements,
-                             reduce.dtype,
-                             group.rank(),
-                             check_key(index));
-                       copy_marks(CopyDirection::to_device, reduce.buffer, task);
-                       return all_reduce(index, reduce, device_.memory(reduce.buffer, task), group);
-                   },
+        Overloaded{[&](const Collective& collective) { return start(index, collective); },
                    [&](const Send& send) {
                        spans_[index].begin = now();
                        return group.send(
@@ -195,16 +216,21 @@ Pending Engine::start(OpIndex index) {
         op);
 }
 
-Pending Engine::all_reduce(OpIndex index,
-                           const AllReduce& op,
-                           std::span<std::byte> buffer,
-                           Communicator& group) {
+Pending Engine::start(OpIndex index, const Collective& op) {
+    const Task& task = order_.task_of(index);
+    Communicator& group = *communicators_[op.group.index()];
+    for (const StampedPart& part : stamped_parts(op, group.size(), check_key(index))) {
+        stamp(
+            marks_for(part.slice, op.dtype), part.slice.elements, op.dtype, group.rank(), part.key);
+        copy_marks(CopyDirection::to_device, part.slice, task);
+    }
     const Urgency urgency = this->urgency(index);
     spans_[index].begin = now();
     if (urgency == Urgency::immediate) {
         blocked_since_.store(spans_[index].begin.count(), std::memory_order_relaxed);
     }
-    Pending pending = group.all_reduce(buffer, buffer, op.dtype, op.reduction, urgency);
+    Pending pending =
+        begin(group, op, device_.memory(op.input, task), device_.memory(op.output, task), urgency);
     blocked_since_.store(0, std::memory_order_relaxed);
     return pending;
 }
@@ -215,26 +241,24 @@ std::uint32_t Engine::check_key(OpIndex index) {
 }
 
 void Engine::verify(OpIndex index) {
-    const auto& op = std::get<CommOp>(order_.block_op(index).op);
-    const auto* reduce = std::get_if<AllReduce>(&op);
-    if (reduce == nullptr) {
+    const auto* op = std::get_if<Collective>(&std::get<CommOp>(order_.block_op(index).op));
+    if (op == nullptr) {
         return;
     }
-    const std::span<std::byte> marks = marks_for(*reduce);
-    copy_marks(CopyDirection::to_host, reduce->buffer, order_.task_of(index));
-    const ReductionChecks found = check(marks,
-                                        reduce->buffer.elements,
-                                        reduce->dtype,
-                                        reduce->reduction,
-                                        communicators_[reduce->group.index()]->size(),
-                                        check_key(index));
-    checks_.checked += found.checked;
-    checks_.wrong += found.wrong;
+    const Communicator& group = *communicators_[op->group.index()];
+    for (const CheckedPart& part :
+         checked_parts(*op, group.rank(), group.size(), check_key(index))) {
+        const std::span<std::byte> marks = marks_for(part.slice, op->dtype);
+        copy_marks(CopyDirection::to_host, part.slice, order_.task_of(index));
+        const ReductionChecks found =
+            check(marks, part.slice.elements, op->dtype, part.reduction, part.members, part.key);
+        checks_.checked += found.checked;
+        checks_.wrong += found.wrong;
+    }
 }
 
-std::span<std::byte> Engine::marks_for(const AllReduce& op) {
-    marks_.resize(
-        static_cast<std::size_t>(size_of(marks_in(op.buffer.elements), op.dtype).value()));
+std::span<std::byte> Engine::marks_for(const Slice& part, DType type) {
+    marks_.resize(static_cast<std::size_t>(size_of(marks_in(part.elements), type).value()));
     return marks_;
 }
 

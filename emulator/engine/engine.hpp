@@ -54,15 +54,12 @@ class Engine final : public StepRunner {
     bool issue_communication(Lane which);
     void post(OpIndex index, LaneState& lane);
     [[nodiscard]] Pending start(OpIndex index);
-    [[nodiscard]] Pending all_reduce(OpIndex index,
-                                     const AllReduce& op,
-                                     std::span<std::byte> buffer,
-                                     Communicator& group);
+    [[nodiscard]] Pending start(OpIndex index, const Collective& op);
     [[nodiscard]] Urgency urgency(OpIndex index) const;
     void complete(OpIndex index);
     [[nodiscard]] std::uint32_t check_key(OpIndex index);
     void verify(OpIndex index);
-    [[nodiscard]] std::span<std::byte> marks_for(const AllReduce& op);
+    [[nodiscard]] std::span<std::byte> marks_for(const Slice& part, DType type);
     void copy_marks(CopyDirection direction, const Slice& buffer, const Task& task);
     void idle(SimTime last_progress);
     [[nodiscard]] bool ready(OpIndex index) const;

@@ -61,6 +61,48 @@ Group plane(const Layout& layout,
     return group.sorted();
 }
 
+/// Members of `rank`'s dp group at positions first, first + stride, ... : `count` of them.
+Group part_of_dp(const Layout& layout,
+                 GroupKind kind,
+                 WorldRank rank,
+                 std::int64_t first,
+                 std::int64_t stride,
+                 std::int64_t count) {
+    const Group whole = group_of(layout, GroupKind::dp, rank);
+    Group part{.kind = kind, .members = {}};
+    for (std::int64_t i = 0; i < count; ++i) {
+        part.members.push_back(whole.members[static_cast<std::size_t>(first + i * stride)]);
+    }
+    return part;
+}
+
+/// The dp group, or a shard group of it: the consecutive ranks among which state is sharded.
+Group shard_group(const Layout& layout, WorldRank rank) {
+    const std::int64_t position = group_of(layout, GroupKind::dp, rank).rank_of(rank).value();
+    const std::int64_t size = layout.shard == 0 ? layout.dp * layout.cp : layout.shard;
+    return part_of_dp(layout, GroupKind::dp_shard, rank, position / size * size, 1, size);
+}
+
+Group replicate_group(const Layout& layout, WorldRank rank) {
+    const std::int64_t position = group_of(layout, GroupKind::dp, rank).rank_of(rank).value();
+    const std::int64_t all = layout.dp * layout.cp;
+    const std::int64_t size = layout.shard == 0 ? all : layout.shard;
+    return part_of_dp(layout, GroupKind::dp_replicate, rank, position % size, size, all / size);
+}
+
+/// Same position in their ep groups, so the same experts.
+Group expert_dp_group(const Layout& layout, WorldRank rank) {
+    const Coordinates own = coordinates_of(layout, rank);
+    GroupBuilder group(layout, GroupKind::expert_dp);
+    Coordinates at = own;
+    for (at.dp = own.dp % layout.ep; at.dp < layout.dp; at.dp += layout.ep) {
+        for (at.cp = 0; at.cp < layout.cp; ++at.cp) {
+            group.add(at);
+        }
+    }
+    return group.sorted();
+}
+
 Group embedding_group(const Layout& layout, Coordinates at) {
     GroupBuilder group(layout, GroupKind::embedding);
     const std::int64_t last = layout.pp - 1;
@@ -118,6 +160,12 @@ Group group_of(const Layout& layout, GroupKind kind, WorldRank rank) {
         case GroupKind::dp:
             return plane(
                 layout, kind, at, &Coordinates::cp, layout.cp, &Coordinates::dp, layout.dp);
+        case GroupKind::dp_shard:
+            return shard_group(layout, rank);
+        case GroupKind::dp_replicate:
+            return replicate_group(layout, rank);
+        case GroupKind::expert_dp:
+            return expert_dp_group(layout, rank);
         case GroupKind::pp:
             return line(layout, kind, at, &Coordinates::pp, 0, layout.pp);
         case GroupKind::embedding:
@@ -136,6 +184,9 @@ std::string to_string(const Layout& layout) {
     }
     if (layout.ep > 1) {
         text += fmt::format(" ep{}", layout.ep);
+    }
+    if (layout.shard > 0) {
+        text += fmt::format(" shard{}", layout.shard);
     }
     return text;
 }

@@ -19,6 +19,8 @@ struct Layout {
     std::int64_t ep = 1;
     std::int64_t dp = 1;
     std::int64_t pp = 1;
+    std::int64_t shard = 0;  ///< hybrid sharding: consecutive ranks of the dp group among which
+                             ///< state is sharded, a divisor of dp x cp; 0: all of them
 
     friend bool operator==(const Layout&, const Layout&) = default;
 
@@ -27,19 +29,30 @@ struct Layout {
 
 /// What a communication group is for; budget categories follow it.
 enum class GroupKind : std::uint8_t {
-    tp,         ///< tensor parallel
-    cp,         ///< context parallel
-    ep,         ///< expert parallel
-    dp,         ///< data parallel: same shard of the model, so dp x cp ranks
-    pp,         ///< pipeline parallel: one rank per stage
-    embedding,  ///< first and last stage, when embeddings are tied (gradient all-reduce)
-    model,      ///< tp x pp, Megatron's model-parallel group (gradient norm)
+    tp,            ///< tensor parallel
+    cp,            ///< context parallel
+    ep,            ///< expert parallel: consecutive ranks of dp
+    dp,            ///< data parallel: same shard of the model, so dp x cp ranks
+    dp_shard,      ///< hybrid sharding: consecutive ranks of dp among which state is sharded
+    dp_replicate,  ///< hybrid sharding: ranks of dp that hold the same shard
+    expert_dp,     ///< ranks of dp that hold the same experts
+    pp,            ///< pipeline parallel: one rank per stage
+    embedding,     ///< first and last stage, when embeddings are tied (gradient all-reduce)
+    model,         ///< tp x pp, Megatron's model-parallel group (gradient norm)
 };
 
 template <>
 struct EnumNames<GroupKind> {
-    static constexpr auto names =
-        enum_table<GroupKind>("tp", "cp", "ep", "dp", "pp", "embedding", "model");
+    static constexpr auto names = enum_table<GroupKind>("tp",
+                                                        "cp",
+                                                        "ep",
+                                                        "dp",
+                                                        "dp_shard",
+                                                        "dp_replicate",
+                                                        "expert_dp",
+                                                        "pp",
+                                                        "embedding",
+                                                        "model");
 };
 
 /// A set of ranks that communicate. Members in group-rank order.

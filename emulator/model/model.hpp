@@ -46,6 +46,11 @@ struct Model {
     Norm norm = Norm::layernorm;
     Positions positions = Positions::learned;
     LinearBias bias = LinearBias::all;
+    std::int64_t experts = 0;         ///< routed experts of a layer; 0: a dense model
+    std::int64_t top_k = 0;           ///< experts that each token visits
+    std::int64_t expert_ffn = 0;      ///< inner width of one expert
+    std::int64_t shared_experts = 0;  ///< experts of that width that every token visits
+    std::int64_t dense_layers = 0;    ///< first layers of a model with experts that have an MLP
     /// The size in the model's name (175e9 for "GPT-3 175B"); 0 when it has none.
     double nominal_parameters = 0;
 

@@ -131,7 +131,7 @@ class Execution {
         }
         rank.lane(arrival.lane).arrived = true;
         std::visit(
-            Overloaded{[&](const AllReduce& reduce) { arrive(arrival, reduce); },
+            Overloaded{[&](const Collective& collective) { arrive(arrival, collective); },
                        [&](const Send& send) { meet(arrival, index, send, sends_, recvs_); },
                        [&](const Recv& recv) { meet(arrival, index, recv, recvs_, sends_); }},
             std::get<CommOp>(op));
@@ -142,7 +142,7 @@ class Execution {
         wake(arrival.rank);
     }
 
-    void arrive(const Arrival& arrival, const AllReduce& op) {
+    void arrive(const Arrival& arrival, const Collective& op) {
         const std::uint32_t group = groups_.of_program[arrival.rank][op.group.index()];
         std::vector<Arrival>& present = at_collective_[group];
         present.push_back(arrival);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 
 #include "emulator/base/overloaded.hpp"
 #include "emulator/program/slice_use.hpp"
@@ -131,20 +132,59 @@ class ProgramCheck {
                                 description_of(members)));
             }
         };
-        std::visit(Overloaded{[](const AllReduce&) {},
-                              [&](const Send& send) { check_peer(send.peer); },
-                              [&](const Recv& recv) { check_peer(recv.peer); }},
+        std::visit(Overloaded{[&](const Collective& collective) {
+                                  check_lengths(collective, members, where);
+                                  check_type(collective.dtype, collective.input, where);
+                                  check_type(collective.dtype, collective.output, where);
+                              },
+                              [&](const auto& message) {
+                                  check_peer(message.peer);
+                                  check_type(message.dtype, message.buffer, where);
+                              }},
                    op);
-        std::visit(
-            [&](const auto& exact) {
-                if (exact.dtype != dtype_of(exact.buffer.space, storage_type(program_.precision))) {
-                    add(fmt::format("{} sends {} from {} space, which holds another type",
-                                    where,
-                                    to_string(exact.dtype),
-                                    to_string(exact.buffer.space)));
-                }
-            },
-            op);
+    }
+
+    void check_type(DType type, const Slice& slice, const std::string& where) {
+        if (type != dtype_of(slice.space, storage_type(program_.precision))) {
+            add(fmt::format("{} moves {} of {} space, which holds another type",
+                            where,
+                            to_string(type),
+                            to_string(slice.space)));
+        }
+    }
+
+    void check_lengths(const Collective& op, const Group& members, const std::string& where) {
+        if (!lengths_fit(op, members.size())) {
+            add(fmt::format("{} is a {} from {} to {} elements over {} ranks",
+                            where,
+                            to_string(op.kind),
+                            op.input.elements,
+                            op.output.elements,
+                            members.size()));
+        }
+    }
+
+    static bool lengths_fit(const Collective& op, std::int64_t size) {
+        const auto sums_to = [size](const std::vector<std::int64_t>& parts, std::int64_t whole) {
+            return static_cast<std::int64_t>(parts.size()) == size &&
+                   std::all_of(parts.begin(), parts.end(), [](auto part) { return part >= 0; }) &&
+                   std::accumulate(parts.begin(), parts.end(), std::int64_t{0}) == whole;
+        };
+        switch (op.kind) {
+            case CollectiveKind::all_reduce:
+                return op.input.elements == op.output.elements;
+            case CollectiveKind::reduce_scatter:
+                return op.input.elements == size * op.output.elements;
+            case CollectiveKind::all_gather:
+                return size * op.input.elements == op.output.elements;
+            case CollectiveKind::all_to_all:
+                return op.sent.empty() && op.received.empty()
+                           ? op.input.elements == op.output.elements &&
+                                 op.input.elements % size == 0
+                           : sums_to(op.sent, op.input.elements) &&
+                                 sums_to(op.received, op.output.elements);
+        }
+        return false;
     }
 
     void check_task(std::size_t index) {

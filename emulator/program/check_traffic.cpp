@@ -79,7 +79,7 @@ class TrafficCheck {
                                       .op = static_cast<std::uint32_t>(i)};
                     const std::uint32_t group =
                         groups_.of_program[program.rank.index()][group_id(*op).index()];
-                    if (std::holds_alternative<AllReduce>(*op)) {
+                    if (std::holds_alternative<Collective>(*op)) {
                         collectives_[group][program.rank].push_back(place);
                         check_lane(program,
                                    place,
@@ -147,8 +147,8 @@ class TrafficCheck {
                            const Sequence& given) {
         const std::size_t both = std::min(wanted.size(), given.size());
         for (std::size_t i = 0; i < both; ++i) {
-            if (!agree(std::get<AllReduce>(op_at(program_of(first), wanted[i])),
-                       std::get<AllReduce>(op_at(program_of(second), given[i])))) {
+            if (!agree({.rank = first, .op = collective_at(first, wanted[i])},
+                       {.rank = second, .op = collective_at(second, given[i])})) {
                 findings_.add(fmt::format("{} meets {}",
                                           text_of(program_of(first), wanted[i]),
                                           text_of(program_of(second), given[i])));
@@ -166,9 +166,29 @@ class TrafficCheck {
         }
     }
 
-    static bool agree(const AllReduce& a, const AllReduce& b) {
-        return a.buffer.elements == b.buffer.elements && a.dtype == b.dtype &&
-               a.reduction == b.reduction;
+    struct Member {
+        WorldRank rank;
+        const Collective& op;
+    };
+
+    [[nodiscard]] const Collective& collective_at(WorldRank rank, const Place& place) const {
+        return std::get<Collective>(op_at(program_of(rank), place));
+    }
+
+    /// Sizes of unequal parts must be those that the other member expects, and no others.
+    [[nodiscard]] bool agree(const Member& a, const Member& b) const {
+        if (a.op.kind != b.op.kind || a.op.dtype != b.op.dtype ||
+            a.op.reduction != b.op.reduction || a.op.sent.empty() != b.op.sent.empty()) {
+            return false;
+        }
+        if (a.op.sent.empty()) {
+            return a.op.input.elements == b.op.input.elements &&
+                   a.op.output.elements == b.op.output.elements;
+        }
+        const Group& group = program_of(a.rank).groups[a.op.group.index()];
+        const std::size_t at_a = group.rank_of(a.rank).index();
+        const std::size_t at_b = group.rank_of(b.rank).index();
+        return a.op.sent[at_b] == b.op.received[at_a] && b.op.sent[at_a] == a.op.received[at_b];
     }
 
     /// Messages of one route: sends first, then receives, each in program order.

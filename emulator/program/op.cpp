@@ -116,11 +116,26 @@ Bytes traffic(const ComputeOp& op, DType storage) {
         op);
 }
 
+Collective all_reduce_in_place(GroupId group,
+                               const Slice& buffer,
+                               DType dtype,
+                               Reduction reduction) {
+    return {.kind = CollectiveKind::all_reduce,
+            .group = group,
+            .input = buffer,
+            .output = buffer,
+            .dtype = dtype,
+            .reduction = reduction};
+}
+
 Bytes payload(const CommOp& op) {
     return std::visit(
-        [](const auto& communication) {
-            return size_of(communication.buffer.elements, communication.dtype);
-        },
+        Overloaded{
+            [](const Collective& collective) {
+                return size_of(std::max(collective.input.elements, collective.output.elements),
+                               collective.dtype);
+            },
+            [](const auto& message) { return size_of(message.buffer.elements, message.dtype); }},
         op);
 }
 

@@ -153,15 +153,36 @@ struct OptimizerStep {
     friend bool operator==(const OptimizerStep&, const OptimizerStep&) = default;
 };
 
-/// In-place all-reduce of `buffer` over `group`.
-struct AllReduce {
-    GroupId group;
-    Slice buffer;
-    DType dtype = DType::fp32;
-    Reduction reduction = Reduction::sum;
+enum class CollectiveKind : std::uint8_t { all_reduce, reduce_scatter, all_gather, all_to_all };
 
-    friend bool operator==(const AllReduce&, const AllReduce&) = default;
+template <>
+struct EnumNames<CollectiveKind> {
+    static constexpr auto names =
+        enum_table<CollectiveKind>("all_reduce", "reduce_scatter", "all_gather", "all_to_all");
 };
+
+/// A collective over the n members of `group`. Elements on one member:
+///   all_reduce      output as long as input, and the same memory where it is in place
+///   reduce_scatter  input n times output, which may be this member's part of input
+///   all_gather      output n times input, which may be this member's part of output
+///   all_to_all      n equal parts each, or `sent` and `received` elements to and from each member
+struct Collective {
+    CollectiveKind kind = CollectiveKind::all_reduce;
+    GroupId group;
+    Slice input;
+    Slice output;
+    DType dtype = DType::fp32;
+    Reduction reduction = Reduction::sum;  ///< all_reduce and reduce_scatter
+    std::vector<std::int64_t> sent{};      ///< all_to_all with unequal parts, else empty
+    std::vector<std::int64_t> received{};
+
+    friend bool operator==(const Collective&, const Collective&) = default;
+};
+
+[[nodiscard]] Collective all_reduce_in_place(GroupId group,
+                                             const Slice& buffer,
+                                             DType dtype,
+                                             Reduction reduction = Reduction::sum);
 
 /// Point-to-point to or from group rank `peer`. A send meets the receive of the same group and tag.
 struct Send {
@@ -186,7 +207,7 @@ struct Recv {
 
 using ComputeOp =
     std::variant<MatMul, AttentionForward, AttentionBackward, Elementwise, OptimizerStep>;
-using CommOp = std::variant<AllReduce, Send, Recv>;
+using CommOp = std::variant<Collective, Send, Recv>;
 using Op = std::variant<ComputeOp, CommOp>;
 
 /// Floating-point operations that `op` executes. Causal attention counts the full square, as the
@@ -197,7 +218,7 @@ using Op = std::variant<ComputeOp, CommOp>;
 /// stored as `storage`.
 [[nodiscard]] Bytes traffic(const ComputeOp& op, DType storage);
 
-/// Payload of a communication: the size of its buffer.
+/// Payload of a communication: the size of its buffer, of the longer one where there are two.
 [[nodiscard]] Bytes payload(const CommOp& op);
 
 [[nodiscard]] GroupId group_id(const CommOp& op);

@@ -118,6 +118,21 @@ class LineReader {
         return slice();
     }
 
+    /// Integers with commas between them, such as "3,0,5".
+    std::vector<std::int64_t> keyed_list(std::string_view key) {
+        expect(key);
+        std::string_view text = word();
+        std::vector<std::int64_t> list;
+        while (true) {
+            const std::size_t comma = text.find(',');
+            list.push_back(to_integer(text.substr(0, comma)));
+            if (comma == std::string_view::npos) {
+                return list;
+            }
+            text.remove_prefix(comma + 1);
+        }
+    }
+
     /// A slice with "^T" behind it where it is used transposed.
     Slice matrix(Transpose& transpose) {
         std::string_view text = word();
@@ -216,12 +231,24 @@ Elementwise read_elementwise(ElementwiseKind kind, LineReader& line) {
     return op;
 }
 
-AllReduce read_all_reduce(LineReader& line) {
-    AllReduce op;
+Collective read_collective(CollectiveKind kind, LineReader& line) {
+    Collective op;
+    op.kind = kind;
     op.group = line.keyed_id<GroupId>("group");
-    op.buffer = line.slice();
+    op.input = line.slice();
+    op.output = op.input;
+    if (line.next_is("->")) {
+        line.expect("->");
+        op.output = line.slice();
+    }
     op.dtype = line.name<DType>();
-    op.reduction = line.name<Reduction>();
+    if (kind == CollectiveKind::all_reduce || kind == CollectiveKind::reduce_scatter) {
+        op.reduction = line.name<Reduction>();
+    }
+    if (line.next_is("sent")) {
+        op.sent = line.keyed_list("sent");
+        op.received = line.keyed_list("received");
+    }
     return op;
 }
 
@@ -252,8 +279,8 @@ Op read_op(LineReader& line) {
         const std::int64_t offset = line.keyed("offset");
         return ComputeOp{OptimizerStep{.offset = offset, .elements = line.keyed("elements")}};
     }
-    if (name == "all_reduce") {
-        return CommOp{read_all_reduce(line)};
+    if (const auto kind = parse_enum<CollectiveKind>(name)) {
+        return CommOp{read_collective(*kind, line)};
     }
     if (name == "send") {
         return CommOp{read_message<Send>(line)};

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "emulator/base/overloaded.hpp"
 
@@ -81,12 +82,25 @@ std::string text_of(const OptimizerStep& op) {
     return fmt::format("optimizer_step offset {} elements {}", op.offset, op.elements);
 }
 
-std::string text_of(const AllReduce& op) {
-    return fmt::format("all_reduce group {} {} {} {}",
-                       op.group.value(),
-                       text_of(op.buffer),
-                       to_string(op.dtype),
-                       to_string(op.reduction));
+bool reduces(const Collective& op) {
+    return op.kind == CollectiveKind::all_reduce || op.kind == CollectiveKind::reduce_scatter;
+}
+
+std::string parts_text(std::string_view name, const std::vector<std::int64_t>& parts) {
+    return parts.empty() ? "" : fmt::format(" {} {}", name, fmt::join(parts, ","));
+}
+
+std::string text_of(const Collective& op) {
+    std::string text =
+        fmt::format("{} group {} {}", to_string(op.kind), op.group.value(), text_of(op.input));
+    if (op.output != op.input) {
+        text += fmt::format(" -> {}", text_of(op.output));
+    }
+    text += fmt::format(" {}", to_string(op.dtype));
+    if (reduces(op)) {
+        text += fmt::format(" {}", to_string(op.reduction));
+    }
+    return text + parts_text("sent", op.sent) + parts_text("received", op.received);
 }
 
 template <class Message>

@@ -48,9 +48,9 @@ class Uses {
         write({.space = Space::parameter, .offset = op.offset, .elements = op.elements});
     }
 
-    void operator()(const AllReduce& op) {
-        read(op.buffer);
-        write(op.buffer);
+    void operator()(const Collective& op) {
+        read(op.input);
+        write(op.output);
     }
 
     void operator()(const Send& op) { read(op.buffer); }

@@ -280,10 +280,7 @@ void StepBuilder::reduce_gradients() {
         const Slice& table = first() ? context_.parameters.table : context_.parameters.output_table;
         BlockWriter block("reduce_embedding", Phase::backward, context_);
         block.communicate(Lane::embedding,
-                          AllReduce{.group = *embedding_,
-                                    .buffer = gradient_of(table),
-                                    .dtype = DType::fp32,
-                                    .reduction = Reduction::sum});
+                          all_reduce_in_place(*embedding_, gradient_of(table), DType::fp32));
         embedding_reduced_ = tasks_.collective(
             task_of(add(block.take()), 0), {last_bucket_ ? last_bucket_ : tasks_.last_compute()});
     }
@@ -295,13 +292,11 @@ void StepBuilder::reduce_buckets(std::int64_t ready) {
     }
     for (const GradientBucket& bucket : buckets_.complete_up_to(ready)) {
         BlockWriter block("reduce_bucket", Phase::backward, context_);
-        block.communicate(
-            Lane::dp,
-            AllReduce{
-                .group = *dp_,
-                .buffer = {.space = Space::gradient, .offset = 0, .elements = bucket.elements},
-                .dtype = DType::fp32,
-                .reduction = Reduction::sum});
+        block.communicate(Lane::dp,
+                          all_reduce_in_place(
+                              *dp_,
+                              {.space = Space::gradient, .offset = 0, .elements = bucket.elements},
+                              DType::fp32));
         Task task = task_of(add_once(block.take()), micro_batches_ - 1);
         task.parameter_base = bucket_space() > 0 ? context_.parameters.elements : bucket.offset;
         last_bucket_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
@@ -320,11 +315,8 @@ void StepBuilder::optimize() {
     }
     After norm;
     if (model_group_) {
-        norm = block.communicate(Lane::model,
-                                 AllReduce{.group = *model_group_,
-                                           .buffer = scalars_.gradient_norm,
-                                           .dtype = DType::fp32,
-                                           .reduction = Reduction::sum});
+        norm = block.communicate(
+            Lane::model, all_reduce_in_place(*model_group_, scalars_.gradient_norm, DType::fp32));
     }
     for (const Slice& gradients : pieces) {
         block.elementwise(ElementwiseKind::scale,

@@ -19,7 +19,13 @@ namespace traindyno {
 enum class Lane : std::uint8_t {
     compute,
     tp,
-    dp,
+    cp,            ///< keys and values of all parts of the sequence
+    cp_send,       ///< keys and values to the next rank of the ring
+    cp_recv,       ///< and from the previous one
+    ep,            ///< tokens to and from experts
+    dp,            ///< gradients and sharded parameters
+    dp_replicate,  ///< gradients over the replicas of a shard group
+    expert_dp,     ///< gradients of experts
     embedding,
     model,
     pp_recv_forward,   ///< activations from the previous stage
@@ -32,7 +38,13 @@ template <>
 struct EnumNames<Lane> {
     static constexpr auto names = enum_table<Lane>("compute",
                                                    "tp",
+                                                   "cp",
+                                                   "cp_send",
+                                                   "cp_recv",
+                                                   "ep",
                                                    "dp",
+                                                   "dp_replicate",
+                                                   "expert_dp",
                                                    "embedding",
                                                    "model",
                                                    "pp_recv_forward",

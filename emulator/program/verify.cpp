@@ -28,11 +28,12 @@ std::string description_of(const Group& group) {
 std::string description_of(const StepProgram& program, const CommOp& op) {
     const std::string group = description_of(program.groups.at(group_id(op).index()));
     const std::int64_t bytes = payload(op).value();
-    return std::visit(Overloaded{[&](const AllReduce& reduce) {
-                                     return fmt::format("all_reduce of {} bytes {} {} in {}",
+    return std::visit(Overloaded{[&](const Collective& collective) {
+                                     return fmt::format("{} of {} bytes {} {} in {}",
+                                                        to_string(collective.kind),
                                                         bytes,
-                                                        to_string(reduce.dtype),
-                                                        to_string(reduce.reduction),
+                                                        to_string(collective.dtype),
+                                                        to_string(collective.reduction),
                                                         group);
                                  },
                                  [&](const Send& send) {

@@ -16,11 +16,11 @@ namespace traindyno {
 /// Traffic of one rank in one step: `count` operations with `payload` bytes of buffers in total.
 struct Volume {
     GroupKind group = GroupKind::dp;
-    std::string op;  ///< all_reduce, send, recv
+    std::string op;  ///< all_reduce, reduce_scatter, all_gather, all_to_all, send, recv
     std::int64_t count = 0;
     Bytes payload;
-    Bytes on_the_wire;  ///< bytes this rank sends: ring all-reduce 2(n-1)/n of the payload, send
-                        ///< all of it
+    Bytes on_the_wire;  ///< bytes this rank sends: ring all-reduce 2(n-1)/n of the payload, other
+                        ///< collectives (n-1)/n, send all of it
 
     friend bool operator==(const Volume&, const Volume&) = default;
 };

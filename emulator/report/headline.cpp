@@ -67,7 +67,7 @@ std::string flags_text(const Study& study) {
     return text.empty() ? text : text + ".";
 }
 
-/// "; 11 % went to exposed dp all-reduce, 5 % to the pipeline bubble"
+/// "; 11 % went to exposed dp traffic, 5 % to the pipeline bubble"
 std::string losses_text(const std::vector<LossTerm>& terms) {
     std::string text;
     double rest = 0;

@@ -24,7 +24,7 @@ inline constexpr std::string_view measured_colour = "#0072b2";
 inline constexpr std::string_view ideal_colour = "#888888";
 inline constexpr std::string_view alarm_colour = "#d55e00";
 
-/// "dp all-reduce", "pp transfers": the traffic of a group kind.
+/// "dp traffic", "pp transfers": the traffic of a group kind.
 [[nodiscard]] std::string_view traffic_name(GroupKind kind);
 
 /// All categories, in the order of the enum.

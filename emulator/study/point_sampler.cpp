@@ -24,6 +24,24 @@ constexpr std::int64_t reference_steps = 3;
 constexpr double batch_seconds = 0.5;
 constexpr std::int64_t largest_batch = 100;
 
+TrafficKind traffic_kind(const CommOp& op) {
+    const auto* collective = std::get_if<Collective>(&op);
+    if (collective == nullptr) {
+        return TrafficKind::send_recv;
+    }
+    switch (collective->kind) {
+        case CollectiveKind::all_reduce:
+            return TrafficKind::all_reduce;
+        case CollectiveKind::reduce_scatter:
+            return TrafficKind::reduce_scatter;
+        case CollectiveKind::all_gather:
+            return TrafficKind::all_gather;
+        case CollectiveKind::all_to_all:
+            break;
+    }
+    return TrafficKind::all_to_all;
+}
+
 }  // namespace
 
 PointSampler::PointSampler(const IssueOrder& order,
@@ -155,16 +173,15 @@ void PointSampler::add_traffic(const StepTrace& step, const std::vector<Arrival>
         if (op == nullptr) {
             continue;
         }
-        const bool reduces = std::holds_alternative<AllReduce>(*op);
+        const bool collective = std::holds_alternative<Collective>(*op);
         const GroupKind group = order_.program().groups[group_id(*op).index()].kind;
-        TrafficTotal& total =
-            samples_.traffic[{group, reduces ? TrafficKind::all_reduce : TrafficKind::send_recv}];
+        TrafficTotal& total = samples_.traffic[{group, traffic_kind(*op)}];
         ++total.count;
         total.bytes += payload(*op).value();
         const Span& span = step.spans[index];
         total.seconds += to_seconds(std::max(span.end - arrivals[index].latest, SimTime{0}));
         // Transfers between stages and what waits for the whole pipeline are late by design.
-        if (reduces && (group == GroupKind::dp || group == GroupKind::tp)) {
+        if (collective && (group == GroupKind::dp || group == GroupKind::tp)) {
             samples_.lateness_seconds += to_seconds(span.begin - arrivals[index].earliest);
         }
     }

@@ -16,11 +16,18 @@
 namespace traindyno {
 
 /// Which traffic: group kind, and whether it is an all-reduce or a transfer between two ranks.
-enum class TrafficKind : std::uint8_t { all_reduce, send_recv };
+enum class TrafficKind : std::uint8_t {
+    all_reduce,
+    reduce_scatter,
+    all_gather,
+    all_to_all,
+    send_recv,
+};
 
 template <>
 struct EnumNames<TrafficKind> {
-    static constexpr auto names = enum_table<TrafficKind>("all_reduce", "send_recv");
+    static constexpr auto names = enum_table<TrafficKind>(
+        "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "send_recv");
 };
 
 /// One kind of this rank's traffic, over all measured steps.

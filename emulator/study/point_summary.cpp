@@ -89,9 +89,18 @@ void add_budgets(Point& point, const std::vector<Budget>& budgets) {
 
 /// nccl-tests, doc/PERFORMANCE.md: bus bandwidth is independent of the number of ranks.
 double bus_factor(TrafficKind kind, std::int64_t ranks) {
-    return kind == TrafficKind::all_reduce
-               ? 2.0 * static_cast<double>(ranks - 1) / static_cast<double>(ranks)
-               : 1.0;
+    const double others = static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+    switch (kind) {
+        case TrafficKind::all_reduce:
+            return 2 * others;
+        case TrafficKind::reduce_scatter:
+        case TrafficKind::all_gather:
+        case TrafficKind::all_to_all:
+            return others;
+        case TrafficKind::send_recv:
+            break;
+    }
+    return 1;
 }
 
 void add_collectives(Point& point, const std::vector<RankRecord>& records) {

@@ -40,6 +40,7 @@ void fields(T& layout, auto& visit) {
     visit("ep", layout.ep);
     visit("dp", layout.dp);
     visit("pp", layout.pp);
+    visit("shard", layout.shard);
 }
 
 template <MaybeConst<CollectiveRow> T>
@@ -150,6 +151,19 @@ void fields(T& setup, auto& visit) {
     visit("overlap_gradients", setup.overlap_gradients);
     visit("overlap_p2p", setup.overlap_p2p);
     visit("memory", setup.memory);
+    visit("virtual_stages", setup.virtual_stages);
+    visit.unless_empty("stage_layers", setup.stage_layers);
+    visit("sequence_parallel", setup.sequence_parallel);
+    visit("overlap_tp", setup.overlap_tp);
+    visit("context_exchange", setup.context_exchange);
+    visit("context_balance", setup.context_balance);
+    visit("zero", setup.zero);
+    visit("prefetch", setup.prefetch);
+    visit("overlap_parameters", setup.overlap_parameters);
+    visit("gradient_type", setup.gradient_type);
+    visit("gradient_reduction", setup.gradient_reduction);
+    visit("capacity_factor", setup.capacity_factor);
+    visit("expert_skew", setup.expert_skew);
 }
 
 template <MaybeConst<Model> T>
@@ -168,6 +182,11 @@ void fields(T& model, auto& visit) {
     visit("norm", model.norm);
     visit("positions", model.positions);
     visit("bias", model.bias);
+    visit("experts", model.experts);
+    visit("top_k", model.top_k);
+    visit("expert_ffn", model.expert_ffn);
+    visit("shared_experts", model.shared_experts);
+    visit("dense_layers", model.dense_layers);
     visit("nominal_parameters", model.nominal_parameters);
 }
 

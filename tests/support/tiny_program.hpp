@@ -15,8 +15,8 @@ inline Op elementwise() {
 }
 
 inline Op all_reduce(GroupId group, std::int64_t elements) {
-    return CommOp{AllReduce{
-        .group = group, .buffer = {.space = Space::gradient, .offset = 0, .elements = elements}}};
+    return CommOp{all_reduce_in_place(
+        group, {.space = Space::gradient, .offset = 0, .elements = elements}, DType::fp32)};
 }
 
 /// Appends one task whose block holds just `ops`; returns its id.

@@ -14,6 +14,7 @@
 #include "emulator/device/cuda/nvtx_range.hpp"
 #include "emulator/device/reduction_pattern.hpp"
 #include "emulator/engine/describe_op.hpp"
+#include "emulator/engine/marked_parts.hpp"
 
 namespace traindyno {
 
@@ -27,15 +28,26 @@ bool is_compute(Lane lane) {
 
 /// The group kind whose traffic runs on `lane`, as an index.
 std::size_t kind_of(Lane lane) {
+    const auto index = [](GroupKind kind) { return static_cast<std::size_t>(kind); };
     switch (lane) {
         case Lane::tp:
-            return static_cast<std::size_t>(GroupKind::tp);
+            return index(GroupKind::tp);
+        case Lane::cp:
+        case Lane::cp_send:
+        case Lane::cp_recv:
+            return index(GroupKind::cp);
+        case Lane::ep:
+            return index(GroupKind::ep);
         case Lane::dp:
-            return static_cast<std::size_t>(GroupKind::dp);
+            return index(GroupKind::dp);
+        case Lane::dp_replicate:
+            return index(GroupKind::dp_replicate);
+        case Lane::expert_dp:
+            return index(GroupKind::expert_dp);
         case Lane::embedding:
-            return static_cast<std::size_t>(GroupKind::embedding);
+            return index(GroupKind::embedding);
         case Lane::model:
-            return static_cast<std::size_t>(GroupKind::model);
+            return index(GroupKind::model);
         case Lane::compute:
         case Lane::pp_recv_forward:
         case Lane::pp_send_forward:
@@ -43,7 +55,7 @@ std::size_t kind_of(Lane lane) {
         case Lane::pp_send_backward:
             break;
     }
-    return static_cast<std::size_t>(GroupKind::pp);
+    return index(GroupKind::pp);
 }
 
 }  // namespace
@@ -106,14 +118,14 @@ void StreamRunner::load_checks() {
     std::set<DType> types;
     for (OpIndex index = 0; index < order_.ops().size(); ++index) {
         const auto* op = std::get_if<CommOp>(&order_.block_op(index).op);
-        const auto* reduce = op == nullptr ? nullptr : std::get_if<AllReduce>(op);
-        if (reduce != nullptr && types.insert(reduce->dtype).second) {
+        const auto* collective = op == nullptr ? nullptr : std::get_if<Collective>(op);
+        if (collective != nullptr && types.insert(collective->dtype).second) {
             cuda::stamp_pattern(
-                buffer.data(), reduce->dtype, check_minimum, GroupRank{0}, 0, stream);
+                buffer.data(), collective->dtype, check_minimum, GroupRank{0}, 0, stream);
             cuda::check_pattern(buffer.data(),
-                                reduce->dtype,
+                                collective->dtype,
                                 check_minimum,
-                                reduce->reduction,
+                                collective->reduction,
                                 1,
                                 0,
                                 counters,
@@ -243,46 +255,66 @@ void StreamRunner::enqueue(OpIndex index, Traffic traffic, Tracing tracing, Reco
     }
 }
 
-/// A reduced buffer is marked before its span begins and checked after its span has ended.
+/// Buffers are marked before the span begins and checked after it has ended.
 void StreamRunner::enqueue_communication(OpIndex index,
                                          Traffic traffic,
                                          Tracing tracing,
                                          Recording recording) {
     const Lane lane = order_.ops()[index].lane;
-    auto* const stream = state(lane).stream;
     const auto& op = std::get<CommOp>(order_.block_op(index).op);
-    const auto* reduce = std::get_if<AllReduce>(&op);
-    const Slice& slice =
-        std::visit([](const auto& each) -> const Slice& { return each.buffer; }, op);
-    std::byte* const buffer = device_.memory(slice, order_.task_of(index)).data();
-    const bool checked =
-        traffic == Traffic::real && reduce != nullptr && reduce->buffer.elements >= check_minimum;
-    // Equal on all members: the position in the lane.
-    const auto lane_ops = order_.lane(lane);
-    const auto key = static_cast<std::uint32_t>(
-        std::lower_bound(lane_ops.begin(), lane_ops.end(), index) - lane_ops.begin());
-    if (checked) {
-        cuda::stamp_pattern(buffer,
-                            reduce->dtype,
-                            reduce->buffer.elements,
-                            traffic_.rank_in(reduce->group),
-                            key,
-                            stream);
+    const auto* collective = traffic == Traffic::real ? std::get_if<Collective>(&op) : nullptr;
+    if (collective != nullptr) {
+        stamp_marks(index, *collective);
     }
     stamp_time(begin_[index], lane, tracing, recording);
     if (traffic == Traffic::real) {
-        traffic_.enqueue(op, lane, buffer, stream);
+        const Task& task = order_.task_of(index);
+        traffic_.enqueue(
+            op,
+            lane,
+            [&](const Slice& slice) { return device_.memory(slice, task).data(); },
+            state(lane).stream);
     }
     stamp_time(end_[index], lane, tracing, recording);
-    if (checked) {
-        cuda::check_pattern(buffer,
-                            reduce->dtype,
-                            reduce->buffer.elements,
-                            reduce->reduction,
-                            traffic_.size_of(reduce->group),
-                            key,
-                            reinterpret_cast<cuda::PatternCounters*>(counters_.data()),
-                            stream);
+    if (collective != nullptr) {
+        check_marks(index, *collective);
+    }
+}
+
+/// Equal on all members: the position in the lane.
+std::uint32_t StreamRunner::check_key(OpIndex index) const {
+    const auto ops = order_.lane(order_.ops()[index].lane);
+    return static_cast<std::uint32_t>(std::lower_bound(ops.begin(), ops.end(), index) -
+                                      ops.begin());
+}
+
+void StreamRunner::stamp_marks(OpIndex index, const Collective& op) {
+    for (const StampedPart& part :
+         stamped_parts(op, traffic_.size_of(op.group), check_key(index))) {
+        if (marks_in(part.slice.elements) > 0) {
+            cuda::stamp_pattern(device_.memory(part.slice, order_.task_of(index)).data(),
+                                op.dtype,
+                                part.slice.elements,
+                                traffic_.rank_in(op.group),
+                                part.key,
+                                state(order_.ops()[index].lane).stream);
+        }
+    }
+}
+
+void StreamRunner::check_marks(OpIndex index, const Collective& op) {
+    for (const CheckedPart& part : checked_parts(
+             op, traffic_.rank_in(op.group), traffic_.size_of(op.group), check_key(index))) {
+        if (marks_in(part.slice.elements) > 0) {
+            cuda::check_pattern(device_.memory(part.slice, order_.task_of(index)).data(),
+                                op.dtype,
+                                part.slice.elements,
+                                part.reduction,
+                                part.members,
+                                part.key,
+                                reinterpret_cast<cuda::PatternCounters*>(counters_.data()),
+                                state(order_.ops()[index].lane).stream);
+        }
     }
 }
 

@@ -71,6 +71,9 @@ class StreamRunner final : public StepRunner {
                                Traffic traffic,
                                Tracing tracing,
                                Recording recording);
+    [[nodiscard]] std::uint32_t check_key(OpIndex index) const;
+    void stamp_marks(OpIndex index, const Collective& op);
+    void check_marks(OpIndex index, const Collective& op);
     void stamp_time(const CudaEvent& event, Lane lane, Tracing tracing, Recording recording);
     void wait_for_end();
     [[nodiscard]] bool progressed();

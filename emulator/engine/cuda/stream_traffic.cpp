@@ -15,6 +15,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/cuda/runtime.hpp"
+#include "emulator/program/slice_use.hpp"
 
 namespace traindyno {
 
@@ -166,7 +167,7 @@ void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
 }
 
 NcclComm* StreamTraffic::carrier(const CommOp& op, Lane lane) {
-    std::optional<NcclComm>& found = std::holds_alternative<AllReduce>(op)
+    std::optional<NcclComm>& found = std::holds_alternative<Collective>(op)
                                          ? groups_[group_id(op).index()]
                                          : boundaries_[static_cast<std::size_t>(lane)];
     return found ? &*found : nullptr;
@@ -188,33 +189,84 @@ void StreamTraffic::register_buffers(const IssueOrder& order,
             options[static_cast<std::size_t>(kind)].registration == Registration::off) {
             continue;
         }
-        const Slice& slice =
-            std::visit([](const auto& each) -> const Slice& { return each.buffer; }, *op);
-        const std::span<std::byte> buffer = memory_of(slice, order.task_of(index));
-        std::byte* const end = buffer.data() + buffer.size();
-        const auto [range, is_new] = ranges.try_emplace(comm, buffer.data(), end);
-        range->second.first = std::min(range->second.first, buffer.data());
-        range->second.second = std::max(range->second.second, end);
+        for (const SliceUse& use : slices_of(*op)) {
+            const std::span<std::byte> buffer = memory_of(use.slice, order.task_of(index));
+            std::byte* const end = buffer.data() + buffer.size();
+            const auto [range, is_new] = ranges.try_emplace(comm, buffer.data(), end);
+            range->second.first = std::min(range->second.first, buffer.data());
+            range->second.second = std::max(range->second.second, end);
+        }
     }
     for (const auto& [comm, range] : ranges) {
         comm->register_buffer(range.first, range.second - range.first);
     }
 }
 
-void StreamTraffic::enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream) {
+void StreamTraffic::enqueue(const CommOp& op, Lane lane, const Address& at, cudaStream_t stream) {
     NcclComm* comm = carrier(op, lane);
     TD_EXPECT(comm != nullptr);
     const std::int64_t bytes = payload(op).value();
     const GroupRank other{1 - comm->rank().value()};  // of a boundary's two
     std::visit(
-        Overloaded{
-            [&](const AllReduce& reduce) {
-                comm->all_reduce(
-                    buffer, buffer, reduce.buffer.elements, reduce.dtype, reduce.reduction, stream);
-            },
-            [&](const Send&) { comm->send(buffer, bytes, other, stream); },
-            [&](const Recv&) { comm->recv(buffer, bytes, other, stream); }},
+        Overloaded{[&](const Collective& collective) { enqueue(collective, *comm, at, stream); },
+                   [&](const Send& send) { comm->send(at(send.buffer), bytes, other, stream); },
+                   [&](const Recv& recv) { comm->recv(at(recv.buffer), bytes, other, stream); }},
         op);
+}
+
+namespace {
+
+std::vector<PartRange> byte_ranges(std::span<const std::int64_t> elements,
+                                   const Slice& whole,
+                                   DType type,
+                                   std::int64_t members) {
+    std::vector<PartRange> ranges =
+        part_ranges(elements, static_cast<std::size_t>(whole.elements), members);
+    for (PartRange& range : ranges) {
+        range.begin *= element_size(type);
+        range.size *= element_size(type);
+    }
+    return ranges;
+}
+
+void exchange(const Collective& op,
+              NcclComm& comm,
+              const StreamTraffic::Address& at,
+              cudaStream_t stream) {
+    if (op.sent.empty()) {
+        const std::int64_t part = op.input.elements / comm.size();
+        comm.all_to_all(at(op.input), at(op.output), size_of(part, op.dtype).value(), stream);
+        return;
+    }
+    comm.exchange(at(op.input),
+                  at(op.output),
+                  byte_ranges(op.sent, op.input, op.dtype, comm.size()),
+                  byte_ranges(op.received, op.output, op.dtype, comm.size()),
+                  stream);
+}
+
+}  // namespace
+
+void StreamTraffic::enqueue(const Collective& op,
+                            NcclComm& comm,
+                            const Address& at,
+                            cudaStream_t stream) {
+    std::byte* const in = at(op.input);
+    std::byte* const out = at(op.output);
+    switch (op.kind) {
+        case CollectiveKind::all_reduce:
+            comm.all_reduce(in, out, op.output.elements, op.dtype, op.reduction, stream);
+            return;
+        case CollectiveKind::reduce_scatter:
+            comm.reduce_scatter(in, out, op.output.elements, op.dtype, op.reduction, stream);
+            return;
+        case CollectiveKind::all_gather:
+            comm.all_gather(in, out, size_of(op.input.elements, op.dtype).value(), stream);
+            return;
+        case CollectiveKind::all_to_all:
+            exchange(op, comm, at, stream);
+            return;
+    }
 }
 
 template <class Visit>

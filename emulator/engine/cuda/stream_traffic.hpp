@@ -37,8 +37,9 @@ class StreamTraffic {
                           const Options& options,
                           const MemoryOf& memory_of);
 
-    /// Enqueues `op` on `buffer`, which lies on this device. `lane` tells directions apart.
-    void enqueue(const CommOp& op, Lane lane, std::byte* buffer, cudaStream_t stream);
+    /// Enqueues `op`; `at` tells where a slice lies on this device. `lane` tells directions apart.
+    using Address = std::function<std::byte*(const Slice&)>;
+    void enqueue(const CommOp& op, Lane lane, const Address& at, cudaStream_t stream);
 
     [[nodiscard]] GroupRank rank_in(GroupId group) const { return comm(group).rank(); }
 
@@ -53,6 +54,7 @@ class StreamTraffic {
   private:
     void split_groups(const StepProgram& program, Communicator& ranks, const Options& options);
     void split_boundaries(const StepProgram& program, NcclOptions options);
+    void enqueue(const Collective& op, NcclComm& comm, const Address& at, cudaStream_t stream);
     void connect(SimTime timeout);
     void use_once(std::byte* word, cudaStream_t stream);
 

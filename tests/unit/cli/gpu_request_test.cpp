@@ -134,7 +134,7 @@ TEST(GpuOptions, refuse_what_cannot_be_meant) {
         {{{"collectives", "gloo"}}, "'gloo'"},
         {{{"data", "ones"}}, "'ones'"},
         {{{"nccl-ctas", "tp"}}, "'tp'"},
-        {{{"nccl-ctas", "cp=4"}}, "'cp=4'"},
+        {{{"nccl-ctas", "sp=4"}}, "'sp=4'"},
         {{{"nccl-ctas", "dp=0"}}, "'dp=0'"},
         {{{"nccl-ctas", "dp=65"}}, "'dp=65'"},
         {{{"nccl-priority", "dp=low"}}, "'dp=low'"},

@@ -109,7 +109,7 @@ TEST(AliasedMemory, keeps_buckets_on_the_wire_apart_from_what_backward_writes) {
             if (comm == nullptr || op.lane != Lane::dp) {
                 continue;
             }
-            const Slice& bucket = std::get<AllReduce>(*comm).buffer;
+            const Slice& bucket = std::get<Collective>(*comm).output;
             const std::int64_t begin = task.base_of(bucket.space) + bucket.offset;
             EXPECT_EQ(begin, program.extents.parameter - 1024);
             EXPECT_LE(bucket.elements, 1024);

@@ -279,9 +279,9 @@ TEST(BuildStep, buckets_cover_the_gradients_once_in_backward_order) {
         for (const Task& task : program.tasks) {
             const Block& block = program.blocks[task.block.index()];
             if (block.name == "reduce_bucket") {
-                const auto& op = std::get<AllReduce>(std::get<CommOp>(block.ops[0].op));
+                const auto& op = std::get<Collective>(std::get<CommOp>(block.ops[0].op));
                 EXPECT_EQ(task.parameter_base, covered);
-                covered += op.buffer.elements;
+                covered += op.output.elements;
                 ++count;
             }
         }

@@ -143,15 +143,16 @@ TEST(ExecutedFlops, count_each_run_of_a_block_in_its_phase) {
     StepProgram program;
     const MatMul small{.m = 2, .n = 3, .k = 4, .a = {}, .b = {}, .c = {}};
     const MatMul large{.m = 10, .n = 10, .k = 10, .a = {}, .b = {}, .c = {}};
-    program.blocks = {
-        {.name = "layer",
-         .ops = {compute(small, Phase::forward),
-                 compute(large, Phase::backward),
-                 compute(small, Phase::forward)}},
-        {.name = "again",
-         .ops = {
-             compute(large, Phase::recompute),
-             {.op = CommOp{AllReduce{}}, .lane = Lane::tp, .phase = Phase::forward, .after = {}}}}};
+    program.blocks = {{.name = "layer",
+                       .ops = {compute(small, Phase::forward),
+                               compute(large, Phase::backward),
+                               compute(small, Phase::forward)}},
+                      {.name = "again",
+                       .ops = {compute(large, Phase::recompute),
+                               {.op = CommOp{Collective{}},
+                                .lane = Lane::tp,
+                                .phase = Phase::forward,
+                                .after = {}}}}};
     program.tasks.resize(5);
     program.tasks[3].block = BlockId{1};
     program.tasks[4].block = BlockId{1};

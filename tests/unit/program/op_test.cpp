@@ -137,8 +137,7 @@ TEST(OpTraffic, of_adam_is_28_bytes_of_state_and_the_weight) {
 
 TEST(Communication, carries_its_buffer_in_its_own_type) {
     const Slice buffer = in(Space::gradient, 100);
-    EXPECT_EQ(payload(AllReduce{.group = GroupId{3}, .buffer = buffer, .dtype = DType::fp32}),
-              Bytes{400});
+    EXPECT_EQ(payload(all_reduce_in_place(GroupId{3}, buffer, DType::fp32)), Bytes{400});
     EXPECT_EQ(
         payload(Send{.group = GroupId{3}, .peer = {}, .buffer = buffer, .dtype = DType::bf16}),
         Bytes{200});
@@ -148,7 +147,7 @@ TEST(Communication, carries_its_buffer_in_its_own_type) {
 }
 
 TEST(Communication, knows_its_group) {
-    EXPECT_EQ(group_id(AllReduce{.group = GroupId{1}, .buffer = {}}), GroupId{1});
+    EXPECT_EQ(group_id(all_reduce_in_place(GroupId{1}, {}, DType::fp32)), GroupId{1});
     EXPECT_EQ(group_id(Send{.group = GroupId{2}, .peer = {}, .buffer = {}}), GroupId{2});
     EXPECT_EQ(group_id(Recv{.group = GroupId{3}, .peer = {}, .buffer = {}}), GroupId{3});
 }

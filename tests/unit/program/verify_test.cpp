@@ -122,15 +122,16 @@ TEST(Verify, finds_messages_of_different_sizes) {
 
 TEST(Verify, finds_collectives_of_different_sizes) {
     Programs programs = four_ranks();
-    auto& op = std::get<AllReduce>(communication(programs[1], "layer_forward"));
-    op.buffer.elements -= 1;
+    auto& op = std::get<Collective>(communication(programs[1], "layer_forward"));
+    op.input.elements -= 1;
+    op.output.elements -= 1;
     expect_finding(programs, "all_reduce of 4096 bytes fp32 sum in tp group {0, 1}");
     expect_finding(programs, "meets all_reduce of 4092 bytes fp32 sum in tp group {0, 1}");
 }
 
 TEST(Verify, finds_collectives_that_reduce_differently) {
     Programs programs = four_ranks();
-    std::get<AllReduce>(communication(programs[1], "optimizer")).reduction = Reduction::max;
+    std::get<Collective>(communication(programs[1], "optimizer")).reduction = Reduction::max;
     expect_finding(programs, "all_reduce of 4 bytes fp32 max in model group {0, 1, 2, 3}");
 }
 
@@ -216,7 +217,7 @@ TEST(Verify, finds_a_layer_run_twice) {
 TEST(Verify, finds_blocks_and_groups_that_do_not_exist) {
     Programs programs = four_ranks();
     programs[0].tasks[0].block = BlockId{1000};
-    std::get<AllReduce>(communication(programs[1], "optimizer")).group = GroupId{7};
+    std::get<Collective>(communication(programs[1], "optimizer")).group = GroupId{7};
     expect_finding(programs, "task 0 runs block 1000, which does not exist");
     expect_finding(programs, "uses group 7, which does not exist");
 }
@@ -238,7 +239,7 @@ TEST(Verify, finds_compute_and_communication_on_each_others_lanes) {
 TEST(Verify, finds_a_type_that_the_space_does_not_hold) {
     Programs programs = four_ranks();
     std::get<Send>(communication(programs[0], "pp_send_forward")).dtype = DType::bf16;
-    expect_finding(programs, "sends bf16 from workspace space, which holds another type");
+    expect_finding(programs, "moves bf16 of workspace space, which holds another type");
 }
 
 /// Both stages insist on sending before they receive: each waits for the other's receive.
@@ -288,10 +289,11 @@ TEST(Verify, finds_a_cycle_through_two_groups) {
         for (const GroupKind kind : {GroupKind::tp, GroupKind::dp}) {
             program.groups.push_back({.kind = kind, .members = {WorldRank{0}, WorldRank{1}}});
             const auto group = static_cast<std::int64_t>(program.groups.size()) - 1;
-            const AllReduce op{.group = GroupId{group},
-                               .buffer = {.space = Space::scalar, .offset = group, .elements = 1}};
             BlockOp block_op;
-            block_op.op = CommOp{op};
+            block_op.op =
+                CommOp{all_reduce_in_place(GroupId{group},
+                                           {.space = Space::scalar, .offset = group, .elements = 1},
+                                           DType::fp32)};
             block_op.lane = kind == GroupKind::tp ? Lane::tp : Lane::dp;
             program.blocks.push_back({.name = std::string(to_string(kind)), .ops = {block_op}});
         }

@@ -86,7 +86,7 @@ Study losing(Category category, double lost) {
 
 TEST(Headline, names_what_is_kept_and_where_the_rest_went) {
     EXPECT_EQ(headline(losing(Category::exposed_dp, 2)),
-              "On 8 ranks you keep 80 % of linear; 20 % went to exposed dp all-reduce.");
+              "On 8 ranks you keep 80 % of linear; 20 % went to exposed dp traffic.");
     EXPECT_EQ(
         headline(losing(Category::compute_backward, 1)),
         "On 8 ranks you keep 90 % of linear; 10 % went to slower forward and backward compute.");
@@ -95,7 +95,7 @@ TEST(Headline, names_what_is_kept_and_where_the_rest_went) {
 TEST(Headline, names_the_three_largest_causes_and_the_straggler) {
     const std::string text = headline(test::weak_study());
     EXPECT_EQ(
-        text.find("On 8 ranks you keep 83 % of linear; 12 % went to exposed dp all-reduce, 3.3 % "
+        text.find("On 8 ranks you keep 83 % of linear; 12 % went to exposed dp traffic, 3.3 % "
                   "to waiting for rank 5 on node-b, 2.5 % to"),
         0U)
         << text;
@@ -129,7 +129,7 @@ TEST(Headline, a_single_point_tells_its_rate_and_where_its_step_goes) {
     EXPECT_EQ(
         headline(study),
         "8 ranks train gpt3-125m at 80 tokens/s; forward and backward compute takes 80 %, exposed "
-        "dp all-reduce 20 % of the step. Efficiency needs a second rank count.");
+        "dp traffic 20 % of the step. Efficiency needs a second rank count.");
 }
 
 TEST(Headline, a_single_rank_trains) {

@@ -55,7 +55,7 @@ BlockOp elementwise(ElementwiseKind kind, std::vector<Slice> reads, std::vector<
 }
 
 BlockOp reduces(const Slice& buffer, Ops after) {
-    return {.op = CommOp{AllReduce{.group = GroupId{0}, .buffer = buffer}},
+    return {.op = CommOp{all_reduce_in_place(GroupId{0}, buffer, DType::fp32)},
             .lane = Lane::tp,
             .phase = Phase::forward,
             .after = std::move(after)};
