@@ -8,12 +8,12 @@
 #include <fmt/format.h>
 
 #include "collectives/auto/auto_communicator.hpp"
-#include "collectives/control.hpp"
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
 #include "emulator/cli/host_traffic.hpp"
 #include "emulator/cli/launch_check.hpp"
+#include "emulator/cli/on_first.hpp"
 #include "emulator/cli/progress.hpp"
 #include "emulator/cli/request.hpp"
 #include "emulator/cli/version.hpp"
@@ -207,26 +207,6 @@ ExitCode gate(const MeasureRequest& request, const Study& study) {
                largest.ranks,
                *request.min_efficiency);
     return ExitCode::gate;
-}
-
-/// Runs `action` on rank 0; what it refuses, all ranks throw. Returns its text on all ranks.
-template <class Action>
-std::string on_first(Communicator& world, Action&& action) {
-    constexpr char ok = '+';
-    constexpr char refused = '-';
-    std::string answer;
-    if (world.rank() == GroupRank{0}) {
-        try {
-            answer = ok + std::forward<Action>(action)();
-        } catch (const ConfigError& error) {
-            answer = refused + std::string(error.what());
-        }
-    }
-    answer = broadcast_text(world, GroupRank{0}, answer);
-    if (answer.front() == refused) {
-        throw ConfigError({answer.substr(1)});
-    }
-    return answer.substr(1);
 }
 
 /// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
