@@ -186,8 +186,7 @@ void check_sharding(const Layout& layout,
                     std::vector<std::string>& problems) {
     check_shard_size(layout, setup, problems);
     const bool several = setup.global_batch > layout.dp * setup.micro_batch;
-    const bool every =
-        several && setup.gradient_reduction == GradientReduction::every_micro_batch;
+    const bool every = several && setup.gradient_reduction == GradientReduction::every_micro_batch;
     if (setup.zero == Zero::optimizer && every) {
         problems.emplace_back(
             "gradient_reduction: every-micro-batch does not go with zero 1 (gradients reduced "

@@ -57,8 +57,8 @@ TEST(AliasedMemory, changes_neither_the_work_nor_the_traffic_of_a_step) {
             const StepProgram faithful = program_of(point, rank);
             const StepProgram shared = program_of(aliased(point), rank);
             Work expected = work_of(faithful);
-            // The gradient norm, 4 bytes, is added to (read and written) and read once more for each
-            // layer whose gradients are a piece of their own.
+            // The gradient norm, 4 bytes, is added to (read and written) and read once more for
+            // each layer whose gradients are a piece of their own.
             expected.bytes += (point.model.layers / point.layout.pp - 1) * 12;
             EXPECT_EQ(work_of(shared), expected);
             EXPECT_EQ(counted_volumes(shared), counted_volumes(faithful));
