@@ -89,7 +89,7 @@ std::vector<Case> sharded_grid(std::int64_t most_ranks,
                 layout.dp == 1 ? std::vector<TrainingSetup>{} : sharded_variants(base);
             for (const TrainingSetup& setup : setups) {
                 for (layout.shard = 0; layout.shard < layout.dp; ++layout.shard) {
-                    add({.model = small_gpt(2 * layout.pp), .layout = layout, .setup = setup});
+                    add({.model = small_gpt(4 * layout.pp), .layout = layout, .setup = setup});
                     if (layout.tp <= 4) {
                         add({.model = small_llama(layout.pp), .layout = layout, .setup = setup});
                     }
