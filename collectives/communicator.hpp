@@ -106,6 +106,7 @@ class Communicator {
     /// Members with equal `color` form a new communicator, ordered by `key`. Collective; blocks.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(std::int32_t color,
                                                               std::int32_t key) = 0;
+
     /// What carries such a call, for reports: "mpi", "ring" ... `bytes` are the longer buffer's.
     /// Empty where nobody chose.
     [[nodiscard]] virtual std::string_view carrier(CollectiveOp /*op*/,

@@ -29,11 +29,12 @@ void wait_patiently(Pending& pending, const Patience& patience) {
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
-            throw HangError(fmt::format(
-                "a communication did not complete within {:.1f} s ({} of the group is lost or still "
-                "busy) look at the other ranks' output",
-                to_seconds(patience.timeout),
-                members_text(pending.waiting_for())));
+            throw HangError(
+                fmt::format("a communication did not complete within {:.1f} s ({} of the group is "
+                            "lost or still "
+                            "busy) look at the other ranks' output",
+                            to_seconds(patience.timeout),
+                            members_text(pending.waiting_for())));
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-
 #include "emulator/base/error.hpp"
 
 namespace traindyno {

@@ -30,7 +30,9 @@ std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
     const Precision precision = request.workload.setup.precision;
     return make_timed_device(
         {.duration = [machine = *request.machine,
-                      precision](const ComputeOp& op) { return op_time(machine, op, precision); },
+                      precision,
+                      gradient = request.workload.setup.gradient_type](
+                         const ComputeOp& op) { return op_time(machine, op, precision, gradient); },
          .name = request.machine->device,
          .precision = precision,
          .peak = gemm_rate(*request.machine, precision).peak,
@@ -48,8 +50,9 @@ class CpuBackend final : public HostDrivenBackend {
                                                   : make_timed(request_);
     }
 
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
-        Communicator& ranks, Device& /*device*/, const StepProgram& program) override {
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
+                                                             Device& /*device*/,
+                                                             const StepProgram& program) override {
         return make_host_traffic(ranks, program, request_, resources_);
     }
 
