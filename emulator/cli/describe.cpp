@@ -26,7 +26,7 @@ constexpr double seconds_per_year = 365.0 * 24 * 3600;
 /// FLOPs of the whole training run, by what is counted.
 struct TrainingFlops {
     std::optional<Flops> named;  ///< 6 N D with the N in the model's name, where it has one
-    Flops counted;               ///< 6 N D with every parameter
+    Flops counted;               ///< 6 N D with every parameter that a token meets
     Flops products;              ///< all matrix products, attention in full
 
     /// The figure people quote.
@@ -163,7 +163,34 @@ std::string_view described(LinearBias bias) {
     return "";
 }
 
-void add_shape(Text& text, const Model& model) {
+/// "128 experts of width 768, of which each token visits 8".
+void add_experts(Text& text, const Model& model) {
+    if (model.experts == 0) {
+        return;
+    }
+    const std::string shared =
+        model.shared_experts > 0
+            ? fmt::format(", and {} that every token visits", model.shared_experts)
+            : std::string();
+    const std::string dense =
+        model.dense_layers > 0
+            ? fmt::format("; the first {} layers have an MLP instead", model.dense_layers)
+            : std::string();
+    line(text,
+         "  {} experts of width {} per layer, of which each token visits {}{}{}",
+         model.experts,
+         model.expert_ffn,
+         model.top_k,
+         shared,
+         dense);
+    const std::int64_t active = active_parameters(model);
+    line(text,
+         "  {} parameters ({}) active for a token",
+         format_count(static_cast<double>(active)),
+         grouped_digits(active));
+}
+
+void add_shape(Text& text, const Model& model, const std::vector<std::string>& left_out) {
     const std::int64_t count = parameters(model);
     line(text,
          "{}: {} parameters ({})",
@@ -189,6 +216,10 @@ void add_shape(Text& text, const Model& model) {
          to_string(model.positions),
          model.tied_embeddings ? "tied" : "untied",
          described(model.bias));
+    add_experts(text, model);
+    for (const std::string& feature : left_out) {
+        line(text, "  left out: {}", feature);
+    }
 }
 
 void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& flops) {
@@ -202,9 +233,10 @@ void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& 
              short_count(request.model.nominal_parameters));
     }
     line(text,
-         "  {} FLOP for {} tokens: 6 N D with every parameter counted",
+         "  {} FLOP for {} tokens: 6 N D with every {}parameter counted",
          scientific(flops.counted.value()),
-         tokens);
+         tokens,
+         request.model.experts > 0 ? "active " : "");
     line(text,
          "  {} FLOP for {} tokens: all matrix products, attention in full (Narayanan et al., "
          "SC'21, eq. 3)",
@@ -326,7 +358,7 @@ std::string describe_text(const DescribeRequest& request) {
     const RankCost cost = rank_cost(request);
     const TrainingFlops flops = training_flops(request);
     Text text;
-    add_shape(text, request.model);
+    add_shape(text, request.model, request.left_out);
     add_proportions(text, request);
     add_flops(text, request, flops);
     add_years(text, request, flops);
@@ -343,6 +375,10 @@ std::string describe_json(const DescribeRequest& request) {
     Json json;
     json["model"] = request.model.name;
     json["parameters"] = parameters(request.model);
+    json["active_parameters"] = active_parameters(request.model);
+    if (!request.left_out.empty()) {
+        json["left_out"] = request.left_out;
+    }
     json["flops_per_token"] = model_flops_per_token(request.model, CausalAttention::full).value();
     json["training"] = {{"tokens", request.tokens},
                         {"flops", flops.headline().value()},

@@ -21,14 +21,15 @@ struct DescribeRequest {
     double tokens = 300e9;  ///< GPT-3's training run (arXiv:2005.14165, Table 2.1)
     std::vector<MachineProfile> machines = {};  ///< whose peaks and memory to compare with
     std::vector<Proportion> proportions = {};   ///< of a shrunk model; empty otherwise
+    std::vector<std::string> left_out = {};     ///< left_out_of_model
     GpuInventory gpus = {};                     ///< of this machine
 };
 
 /// Both throw ConfigError when the model cannot be trained as requested.
 [[nodiscard]] std::string describe_text(const DescribeRequest& request);
 
-/// {model, parameters, flops_per_token, training, single_device_years, memory_bytes, volumes,
-/// devices}; README, "describe".
+/// {model, parameters, active_parameters, flops_per_token, training, single_device_years,
+/// memory_bytes, volumes, devices}; README, "describe".
 [[nodiscard]] std::string describe_json(const DescribeRequest& request);
 
 }  // namespace traindyno

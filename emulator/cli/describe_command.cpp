@@ -21,6 +21,7 @@ ExitCode describe_command(const Flags& flags, Problems& problems) {
     for (const std::string& name : machine_names()) {
         request.machines.push_back(load_machine(name));
     }
+    request.left_out = workload.left_out;
     if (workload.original) {
         request.proportions = proportions(*workload.original, workload.model);
     }

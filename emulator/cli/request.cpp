@@ -10,6 +10,7 @@
 
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -41,12 +42,16 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
                                    .seq = read.count("seq")};
     problems.collect([&] {
         const Model loaded = load_model(*name);
+        workload.left_out = left_out_of_model(*name);
         workload.model = apply(loaded, overrides);
         if (workload.model != loaded) {
             workload.original = loaded;
         }
     });
 }
+
+constexpr double largest_factor = 1024;
+constexpr double largest_skew = 16;
 
 Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
     Workload workload;
@@ -62,9 +67,14 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .overlap_gradients =
             read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
         .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p),
-        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory)};
+        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory),
+        .capacity_factor = read.number("capacity-factor", {.low = 0, .high = largest_factor})
+                               .value_or(defaults.capacity_factor),
+        .expert_skew = read.number("expert-skew", {.low = 0, .high = largest_skew})
+                           .value_or(defaults.expert_skew)};
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
+    workload.ep = read.count("ep").value_or(1);
     return workload;
 }
 
@@ -119,6 +129,7 @@ struct PointSize {
     std::int64_t ranks = 0;
     std::int64_t tp = 1;
     std::int64_t pp = 1;
+    std::int64_t ep = 1;
     std::optional<std::int64_t> global_batch;
 };
 
@@ -139,6 +150,7 @@ std::vector<PointSize> read_sizes(const Flags& flags,
         sizes.push_back({.ranks = size.value_or(1),
                          .tp = own.count("tp").value_or(workload.tp),
                          .pp = own.count("pp").value_or(workload.pp),
+                         .ep = own.count("ep").value_or(workload.ep),
                          .global_batch = own.count("global-batch")});
     }
     if (!sizes.empty()) {
@@ -159,10 +171,14 @@ std::vector<PointSize> read_sizes(const Flags& flags,
     } else if (const auto text = read.text("points")) {
         counts = parse_points(read, *text, ranks, problems);
     } else {
-        counts = default_points(std::min(workload.tp * workload.pp, ranks), ranks);
+        counts = default_points(std::min(workload.tp * workload.pp * workload.ep, ranks), ranks);
     }
     for (const std::int64_t count : counts) {
-        sizes.push_back({.ranks = count, .tp = workload.tp, .pp = workload.pp, .global_batch = {}});
+        sizes.push_back({.ranks = count,
+                         .tp = workload.tp,
+                         .pp = workload.pp,
+                         .ep = workload.ep,
+                         .global_batch = {}});
     }
     return sizes;
 }
@@ -180,10 +196,13 @@ std::optional<PlannedPoint> plan(const PointSize& size, Problems& problems) {
                         replica));
         return std::nullopt;
     }
-    return PlannedPoint{
-        .ranks = size.ranks,
-        .layout = {.tp = size.tp, .cp = 1, .ep = 1, .dp = size.ranks / replica, .pp = size.pp},
-        .global_batch = size.global_batch.value_or(0)};
+    return PlannedPoint{.ranks = size.ranks,
+                        .layout = {.tp = size.tp,
+                                   .cp = 1,
+                                   .ep = size.ep,
+                                   .dp = size.ranks / replica,
+                                   .pp = size.pp},
+                        .global_batch = size.global_batch.value_or(0)};
 }
 
 void set_batches(const FlagReader& read,
@@ -322,6 +341,7 @@ MeasureRequest measure_request(const Flags& flags,
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);
     read_gpu(read, gpus, request, problems);
+    read_host_traffic(read, request, problems);
     request.allow_oversubscribe = read.given("allow-oversubscribe");
     request.resume = read.given("resume");
     request.json = read.given("json");
@@ -353,8 +373,8 @@ DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
     arguments.workload = read_workload(read, Precision::bf16, problems);
     arguments.layout = {.tp = arguments.workload.tp,
                         .cp = 1,
-                        .ep = 1,
-                        .dp = read.count("dp").value_or(1),
+                        .ep = arguments.workload.ep,
+                        .dp = read.count("dp").value_or(arguments.workload.ep),
                         .pp = arguments.workload.pp};
     arguments.workload.setup.global_batch =
         read.count("global-batch")

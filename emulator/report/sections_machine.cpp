@@ -107,6 +107,15 @@ std::string or_none(const std::string& text) {
     return text.empty() ? "none" : text;
 }
 
+/// How many tokens the experts take.
+std::string described_load(const TrainingSetup& setup) {
+    if (setup.capacity_factor > 0) {
+        return fmt::format("{:g} times the equal share", setup.capacity_factor);
+    }
+    return setup.expert_skew > 0 ? fmt::format("by Zipf's law, exponent {:g}", setup.expert_skew)
+                                 : "balanced";
+}
+
 Table model_table(const Study& study) {
     const Model& model = study.model;
     const TrainingSetup& setup = study.setup;
@@ -126,6 +135,16 @@ Table model_table(const Study& study) {
                     model.kv_heads,
                     model.ffn,
                     model.gated_mlp ? " gated" : ""));
+    if (model.experts > 0) {
+        add("Experts",
+            fmt::format("{} of width {}, {} per token, {} shared; {} layers without; load {}",
+                        model.experts,
+                        model.expert_ffn,
+                        model.top_k,
+                        model.shared_experts,
+                        model.dense_layers,
+                        described_load(setup)));
+    }
     add("Sequence and vocabulary",
         fmt::format("{} tokens, {} words", model.seq, grouped(model.vocab)));
     add("Parameters", grouped(study.parameters));
@@ -185,6 +204,7 @@ Section collectives_section(const Study& study) {
                 .columns = {{"Ranks"},
                             {"Operation", Align::left},
                             {"Group", Align::left},
+                            {"Algorithm", Align::left},
                             {"Group size"},
                             {"Calls"},
                             {"Bytes"},
@@ -197,6 +217,7 @@ Section collectives_section(const Study& study) {
             table.rows.push_back({{grouped(point.ranks)},
                                   {row.kind},
                                   {row.group},
+                                  {row.algorithm.empty() ? "–" : row.algorithm},
                                   {grouped(row.ranks)},
                                   {grouped(row.count)},
                                   {format_bytes(Bytes{row.bytes})},

@@ -59,6 +59,29 @@ TEST(Describe, leaves_out_the_named_size_of_a_model_that_has_none) {
         << text;
 }
 
+TEST(Describe, tells_what_experts_there_are_and_what_of_them_is_active) {
+    DescribeRequest request = request_for("mixtral-8x7b");
+    request.layout = {.ep = 8, .dp = 8};
+    request.setup.global_batch = 8;
+    request.left_out = {"some_key: something"};
+    const std::string text = describe_text(request);
+    EXPECT_TRUE(contains(text, "mixtral-8x7b: 46.7 B parameters")) << text;
+    EXPECT_TRUE(contains(text, "8 experts of width 14336 per layer, of which each token visits 2"))
+        << text;
+    EXPECT_TRUE(contains(text, "12.9 B parameters")) << text;
+    EXPECT_TRUE(contains(text, "6 N D with every active parameter")) << text;
+    EXPECT_TRUE(contains(text, "left out: some_key: something")) << text;
+    // 32 layers, forward and backward, of 32768 tokens x 2 experts x 4096 columns in fp32
+    EXPECT_TRUE(contains(line_with(text, "all_to_all"), "128")) << text;
+    EXPECT_TRUE(contains(line_with(text, "all_to_all"), "128 GiB")) << text;
+    const Json json = Json::parse(describe_json(request));
+    EXPECT_EQ(json["active_parameters"], active_parameters(request.model));
+    EXPECT_EQ(json["left_out"].size(), 1U);
+    const std::string deepseek = describe_text(request_for("deepseek-v3-like"));
+    EXPECT_TRUE(contains(deepseek, "visits 8, and 1 that every token visits; the first 3 layers"))
+        << deepseek;
+}
+
 TEST(Describe, follows_the_requested_tokens) {
     DescribeRequest request = request_for("gpt3-125m");
     request.tokens = 1e12;
