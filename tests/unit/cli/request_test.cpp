@@ -47,5 +47,34 @@ TEST(MeasureRequest, lists_the_precisions_when_one_is_unknown) {
     }
 }
 
+MeasureRequest experts_on(std::int64_t ranks, std::map<std::string, std::string> values) {
+    Problems problems;
+    values["model"] = "mixtral-8x7b";
+    return measure_request(flags_of(values), ranks, {}, problems);
+}
+
+TEST(MeasureRequest, divides_experts_among_data_parallel_ranks) {
+    const MeasureRequest request =
+        experts_on(16, {{"tp", "2"}, {"ep", "4"}, {"expert-skew", "0.5"}});
+    EXPECT_EQ(request.points.front().layout, (Layout{.tp = 2, .ep = 4, .dp = 8}));
+    EXPECT_EQ(request.workload.setup.expert_skew, 0.5);
+    EXPECT_EQ(request.workload.setup.capacity_factor, 0);
+    EXPECT_EQ(experts_on(2, {{"capacity-factor", "1.25"}}).workload.setup.capacity_factor, 1.25);
+}
+
+TEST(MeasureRequest, says_what_experts_cannot_be_divided_so) {
+    const auto error = [](std::int64_t ranks, std::map<std::string, std::string> values) {
+        try {
+            (void)experts_on(ranks, std::move(values));
+        } catch (const ConfigError& problem) {
+            return std::string(problem.what());
+        }
+        return std::string();
+    };
+    EXPECT_NE(error(6, {{"ep", "4"}}).find("ep: 4 does not divide dp 6"), std::string::npos);
+    EXPECT_NE(error(2, {{"expert-skew", "-1"}}).find("--expert-skew"), std::string::npos);
+    EXPECT_NE(error(2, {{"capacity-factor", "x"}}).find("--capacity-factor"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace traindyno
