@@ -37,6 +37,14 @@ Run kernel_of(ElementwiseKind kind) {
             return detail::run_cross_entropy;
         case ElementwiseKind::sum_of_squares:
             return detail::run_sum_of_squares;
+        case ElementwiseKind::router_forward:
+        case ElementwiseKind::router_backward:
+        case ElementwiseKind::permute_forward:
+        case ElementwiseKind::permute_backward:
+        case ElementwiseKind::unpermute_forward:
+        case ElementwiseKind::unpermute_backward:
+        case ElementwiseKind::concatenate:
+            return detail::run_routing;
         case ElementwiseKind::zero:
             return [](const Elementwise&,
                       detail::Operands,

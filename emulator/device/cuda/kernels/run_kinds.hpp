@@ -34,5 +34,7 @@ void run_sum_of_squares(const Elementwise& op,
                         const KernelContext&);
 /// embedding_forward, embedding_backward
 void run_embedding(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
+/// router_*, permute_*, unpermute_*, concatenate
+void run_routing(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
 
 }  // namespace traindyno::cuda::detail
