@@ -244,6 +244,60 @@ TEST_P(DeviceContract, keeps_the_last_65536_intervals) {
     EXPECT_LE(device->interval(oldest).end, device->interval(count - 1).begin);
 }
 
+/// Tokens to their slots, the slots in another order and back, and home; each with half the weight.
+TEST_P(DeviceContract, routes_tokens_to_their_slots_and_back) {
+    constexpr std::int64_t tokens = 6;
+    constexpr std::int64_t columns = 64;
+    StepProgram program = work(0);
+    std::int64_t end = 0;
+    const auto take = [&end](std::int64_t elements) {
+        const Slice slice{.offset = end, .elements = elements};
+        end += elements;
+        return slice;
+    };
+    const auto half = [](const Slice& whole, std::int64_t index) {
+        const std::int64_t elements = whole.elements / 2;
+        return Slice{.offset = whole.offset + index * elements, .elements = elements};
+    };
+    const Slice x = take(tokens * columns);
+    const Slice weights = take(tokens * 2);
+    const Slice slots = take(2 * x.elements);
+    const Slice turned = take(2 * x.elements);
+    const Slice back = take(2 * x.elements);
+    const Slice home = take(x.elements);
+    const auto add = [&](ElementwiseKind kind, std::vector<Slice> reads, const Slice& write) {
+        const Elementwise op{.kind = kind,
+                             .rows = kind == ElementwiseKind::concatenate ? 2 * tokens : tokens,
+                             .columns = columns,
+                             .reads = std::move(reads),
+                             .writes = {write}};
+        program.blocks.front().ops.push_back({.op = Op{ComputeOp{op}}, .after = {}});
+    };
+    add(ElementwiseKind::permute_forward, {x}, slots);
+    add(ElementwiseKind::concatenate, {half(slots, 1), half(slots, 0)}, turned);
+    add(ElementwiseKind::concatenate, {half(turned, 1), half(turned, 0)}, back);
+    add(ElementwiseKind::unpermute_forward, {back, weights}, home);
+    const auto device = make();
+    device->prepare(program);
+    std::vector<float> values(static_cast<std::size_t>(x.elements));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>(i);
+    }
+    const auto copy = [&](CopyDirection way, const Slice& slice, std::vector<float>& host) {
+        device->copy(way, slice, task_of(program), 1, std::as_writable_bytes(std::span(host)));
+    };
+    std::vector<float> halves(static_cast<std::size_t>(weights.elements), 0.5F);
+    copy(CopyDirection::to_device, x, values);
+    copy(CopyDirection::to_device, weights, halves);
+    submit_all(*device, program);
+    wait_for(*device, 4);
+    if (device->info().kind != "timed") {  // which computes nothing
+        std::vector<float> returned(values.size());
+        copy(CopyDirection::to_host, home, returned);
+        EXPECT_EQ(returned, values);
+    }
+}
+
 TEST_P(DeviceContract, describes_itself) {
     const DeviceInfo info = make()->info();
     EXPECT_EQ(info.kind, GetParam().name);

@@ -237,11 +237,9 @@ void deal(const Elementwise& op,
         op.columns,
         [&](auto width) {
             if (fill) {
-                fill_slots<T, width()>
-                    <<<grid_of(op.rows), row_threads, 0, context.stream>>>(dealt);
+                fill_slots<T, width()><<<grid_of(op.rows), row_threads, 0, context.stream>>>(dealt);
             } else {
-                sum_slots<T, width()>
-                    <<<grid_of(op.rows), row_threads, 0, context.stream>>>(dealt);
+                sum_slots<T, width()><<<grid_of(op.rows), row_threads, 0, context.stream>>>(dealt);
             }
         },
         reads[0],
