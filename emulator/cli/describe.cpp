@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/quantity_text.hpp"
+#include "emulator/cli/experts_text.hpp"
 #include "emulator/gpu/inventory_text.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/flops.hpp"
@@ -163,33 +164,6 @@ std::string_view described(LinearBias bias) {
     return "";
 }
 
-/// "128 experts of width 768, of which each token visits 8".
-void add_experts(Text& text, const Model& model) {
-    if (model.experts == 0) {
-        return;
-    }
-    const std::string shared =
-        model.shared_experts > 0
-            ? fmt::format(", and {} that every token visits", model.shared_experts)
-            : std::string();
-    const std::string dense =
-        model.dense_layers > 0
-            ? fmt::format("; the first {} layers have an MLP instead", model.dense_layers)
-            : std::string();
-    line(text,
-         "  {} experts of width {} per layer, of which each token visits {}{}{}",
-         model.experts,
-         model.expert_ffn,
-         model.top_k,
-         shared,
-         dense);
-    const std::int64_t active = active_parameters(model);
-    line(text,
-         "  {} parameters ({}) active for a token",
-         format_count(static_cast<double>(active)),
-         grouped_digits(active));
-}
-
 void add_shape(Text& text, const Model& model, const std::vector<std::string>& left_out) {
     const std::int64_t count = parameters(model);
     line(text,
@@ -216,7 +190,7 @@ void add_shape(Text& text, const Model& model, const std::vector<std::string>& l
          to_string(model.positions),
          model.tied_embeddings ? "tied" : "untied",
          described(model.bias));
-    add_experts(text, model);
+    text += experts_text(model);
     for (const std::string& feature : left_out) {
         line(text, "  left out: {}", feature);
     }
@@ -376,9 +350,7 @@ std::string describe_json(const DescribeRequest& request) {
     json["model"] = request.model.name;
     json["parameters"] = parameters(request.model);
     json["active_parameters"] = active_parameters(request.model);
-    if (!request.left_out.empty()) {
-        json["left_out"] = request.left_out;
-    }
+    json["left_out"] = request.left_out;
     json["flops_per_token"] = model_flops_per_token(request.model, CausalAttention::full).value();
     json["training"] = {{"tokens", request.tokens},
                         {"flops", flops.headline().value()},
