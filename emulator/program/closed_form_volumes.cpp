@@ -22,8 +22,28 @@ struct Symbols {
 
     [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq; }
 
+    /// T h e
     [[nodiscard]] Bytes activation() const {
         return size_of(tokens() * model.hidden, storage_type(setup.precision));
+    }
+
+    /// Of the rows that one rank has between layers.
+    [[nodiscard]] Bytes own_activation() const {
+        const bool cut = setup.sequence_parallel == SequenceParallel::on;
+        return Bytes{activation().value() / (cut ? layout.tp : 1)};
+    }
+
+    [[nodiscard]] std::int64_t norm() const {
+        return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
+    }
+
+    /// Of a layer, not cut by t: two norms and the biases of row-parallel layers.
+    [[nodiscard]] std::int64_t layer_replicated() const {
+        return 2 * norm() + (model.bias == LinearBias::all ? 2 * model.hidden : 0);
+    }
+
+    [[nodiscard]] std::int64_t replicated_parameters() const {
+        return stage_layers() * layer_replicated() + (last ? norm() : 0);
     }
 
     /// V_p h / tp
@@ -38,31 +58,53 @@ std::int64_t Symbols::stage_parameters() const {
     const std::int64_t h = model.hidden;
     const std::int64_t qkv = model.attention_width() + 2 * model.kv_width();
     const std::int64_t up = (model.gated_mlp ? 2 : 1) * model.ffn;
-    const std::int64_t norm = (model.norm == Norm::layernorm ? 2 : 1) * h;
     // Weights of linear layers and biases of column-parallel ones are cut; the rest is not.
     std::int64_t cut = h * (qkv + model.attention_width() + up + model.ffn);
-    std::int64_t whole = 2 * norm;
     cut += model.bias != LinearBias::none ? qkv : 0;
     cut += model.bias == LinearBias::all ? up : 0;
-    whole += model.bias == LinearBias::all ? 2 * h : 0;
-    std::int64_t sum = stage_layers() * (cut / layout.tp + whole);
+    std::int64_t sum = stage_layers() * (cut / layout.tp + layer_replicated());
     sum += first ? table() : 0;
     sum += first && model.positions == Positions::learned ? model.seq * h : 0;
-    sum += last ? norm : 0;
+    sum += last ? norm() : 0;
     sum += last && !(first && model.tied_embeddings) ? table() : 0;
     return sum;
+}
+
+/// Statistics of each token's logits, which the shards of the vocabulary combine.
+void add_token_statistics(const Symbols& at, VolumeTable& table) {
+    const std::int64_t count = at.last ? 3 * at.runs() : 0;
+    table.add(GroupKind::tp,
+              TrafficOp::all_reduce,
+              {.count = count, .payload = size_of(count * at.tokens(), DType::fp32)});
 }
 
 void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t passes = at.setup.recompute == Recompute::full ? 6 : 4;
     const std::int64_t activations =
         at.runs() * (passes * at.stage_layers() + (at.first ? 1 : 0) + (at.last ? 1 : 0));
-    const std::int64_t per_token = at.last ? 3 * at.runs() : 0;
-    table.add(
-        GroupKind::tp,
-        TrafficOp::all_reduce,
-        {.count = activations + per_token,
-         .payload = activations * at.activation() + size_of(per_token * at.tokens(), DType::fp32)});
+    table.add(GroupKind::tp,
+              TrafficOp::all_reduce,
+              {.count = activations, .payload = activations * at.activation()});
+}
+
+/// Every all-reduce becomes a reduce-scatter and an all-gather on the other side of the norm; the
+/// inputs of column-parallel layers and of the logits are gathered again in backward.
+void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
+    const std::int64_t chunks = at.setup.overlap_tp == Overlap::on ? at.layout.tp : 1;
+    const std::int64_t again = at.setup.recompute == Recompute::full ? 2 : 0;
+    const std::int64_t layers = at.runs() * at.stage_layers();
+    const auto add = [&](TrafficOp op, std::int64_t activations) {
+        table.add(GroupKind::tp,
+                  op,
+                  {.count = activations * chunks, .payload = activations * at.activation()});
+    };
+    add(TrafficOp::reduce_scatter,
+        layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
+    add(TrafficOp::all_gather,
+        layers * (6 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+    table.add(GroupKind::tp,
+              TrafficOp::all_reduce,
+              {.count = 1, .payload = size_of(at.replicated_parameters(), DType::fp32)});
 }
 
 void add_data_parallel(const Symbols& at, VolumeTable& table) {
@@ -77,7 +119,7 @@ void add_data_parallel(const Symbols& at, VolumeTable& table) {
 void add_pipeline(const Symbols& at, VolumeTable& table) {
     const std::int64_t neighbours = (at.first ? 0 : 1) + (at.last ? 0 : 1);
     const VolumeTable::Tally tally{.count = neighbours * at.runs(),
-                                   .payload = neighbours * at.runs() * at.activation()};
+                                   .payload = neighbours * at.runs() * at.own_activation()};
     table.add(GroupKind::pp, TrafficOp::send, tally);
     table.add(GroupKind::pp, TrafficOp::recv, tally);
 }
@@ -100,7 +142,12 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     table.set_ranks(GroupKind::embedding, 2);
     table.set_ranks(GroupKind::model, layout.tp * layout.pp);
     if (layout.tp > 1) {
-        add_tensor_parallel(at, table);
+        add_token_statistics(at, table);
+        if (setup.sequence_parallel == SequenceParallel::on) {
+            add_sequence_parallel(at, table);
+        } else {
+            add_tensor_parallel(at, table);
+        }
     }
     if (layout.dp * layout.cp > 1) {
         add_data_parallel(at, table);

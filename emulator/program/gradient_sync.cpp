@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "emulator/program/blocks.hpp"
+#include "emulator/program/replicated_gradients.hpp"
 
 namespace traindyno {
 
@@ -52,6 +53,9 @@ void GradientSync::ready(std::int64_t micro_batch, std::int64_t ready) {
 
 void GradientSync::finish() {
     reduce_buckets(stage_.parameters.parameters);
+    if (stage_.sequence_parallel()) {
+        reduce_replicated();
+    }
     if (groups_.embedding) {
         reduce_embedding();
     }
@@ -74,14 +78,26 @@ void GradientSync::reduce_buckets(std::int64_t ready) {
     }
 }
 
+/// After the data-parallel reduction and before that of the embedding, as Megatron-LM
+/// (finalize_model_grads).
+void GradientSync::reduce_replicated() {
+    const Slice packed{.space = Space::gradient,
+                       .offset = stage_.parameters.elements + bucket_space(),
+                       .elements = replicated_gradients(stage_)};
+    Block block = reduce_replicated_gradients(stage_, packed);
+    replicated_reduced_ =
+        tasks_.compute(task_of(add_block(program_, std::move(block)), 0), {last_bucket_});
+}
+
 void GradientSync::reduce_embedding() {
     const ParameterMap& map = stage_.parameters;
     const Slice& table = map.table.elements > 0 ? map.table : map.output_table;
     BlockWriter block("reduce_embedding", Phase::backward, stage_);
     block.communicate(Lane::embedding,
                       all_reduce_in_place(*groups_.embedding, gradient_of(table), DType::fp32));
-    embedding_reduced_ = tasks_.collective(task_of(add_block(program_, block.take()), 0),
-                                           {last_bucket_ ? last_bucket_ : tasks_.last_compute()});
+    embedding_reduced_ = tasks_.collective(
+        task_of(add_block(program_, block.take()), 0),
+        {last_bucket_ && !replicated_reduced_ ? last_bucket_ : tasks_.last_compute()});
 }
 
 }  // namespace traindyno

@@ -48,6 +48,7 @@ class GradientSync {
 
   private:
     void reduce_buckets(std::int64_t ready);
+    void reduce_replicated();
     void reduce_embedding();
 
     StepProgram& program_;
@@ -58,6 +59,7 @@ class GradientSync {
     GradientGroups groups_;
     GradientBuckets buckets_;
     std::optional<TaskId> last_bucket_;
+    std::optional<TaskId> replicated_reduced_;
     std::optional<TaskId> embedding_reduced_;
 };
 

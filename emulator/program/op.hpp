@@ -111,6 +111,7 @@ enum class ElementwiseKind : std::uint8_t {
     zero,            ///< -> x: the gradient buffer before the first micro-batch
     sum_of_squares,  ///< x -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping
+    copy,            ///< x -> y: gradients into one piece and back
 };
 
 template <>
@@ -131,7 +132,8 @@ struct EnumNames<ElementwiseKind> {
                                                               "cross_entropy",
                                                               "zero",
                                                               "sum_of_squares",
-                                                              "scale");
+                                                              "scale",
+                                                              "copy");
 };
 
 struct Elementwise {

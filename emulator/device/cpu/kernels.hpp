@@ -37,6 +37,8 @@ void adam(const Team& team, const AdamArrays& arrays);
 /// threads as the kernels will touch them.
 void fill_random(const Team& team, const Operand& data, float deviation, std::uint32_t seed);
 void fill_zero(const Team& team, const Operand& data);
+/// Of the same type and length.
+void copy(const Team& team, const Operand& from, const Operand& to);
 
 namespace detail {
 
@@ -44,7 +46,7 @@ namespace detail {
 void run_pointwise(const Elementwise& op,
                    std::span<const Operand> reads,
                    std::span<const Operand> writes,
-                   const KernelContext& context);  // bias_add .. residual_add, zero, scale
+                   const KernelContext& context);  // bias_add .. residual_add, zero, scale, copy
 void run_rowwise(const Elementwise& op,
                  std::span<const Operand> reads,
                  std::span<const Operand> writes,

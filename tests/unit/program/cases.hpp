@@ -69,12 +69,14 @@ struct Case {
                std::string(to_string(setup.recompute)) + " schedule " +
                std::string(to_string(setup.schedule)) + " overlap " +
                std::string(to_string(setup.overlap_gradients)) + "/" +
-               std::string(to_string(setup.overlap_p2p));
+               std::string(to_string(setup.overlap_p2p)) + " sequence parallel " +
+               std::string(to_string(setup.sequence_parallel)) + " overlap " +
+               std::string(to_string(setup.overlap_tp));
     }
 };
 
 /// Every layout of up to `most_ranks` ranks (tp a power of two) with the given micro-batch counts,
-/// all schedules, recomputations and overlaps, both shapes.
+/// all schedules, recomputations and overlaps, with and without sequence parallelism, both shapes.
 std::vector<Case> grid(std::int64_t most_ranks,
                        const std::vector<std::int64_t>& micro_batch_counts);
 

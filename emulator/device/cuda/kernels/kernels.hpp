@@ -42,6 +42,8 @@ void adam(const AdamArrays& arrays, const KernelContext& context);
 /// data <- approximately normal values of standard deviation `deviation`; the CPU's values.
 void fill_random(const Operand& data, float deviation, std::uint32_t seed, cudaStream_t stream);
 void fill_zero(const Operand& data, cudaStream_t stream);
+/// Of the same type and length.
+void copy(const Operand& from, const Operand& to, cudaStream_t stream);
 
 /// In device memory: reduced values that were compared with their closed form, and that differed.
 struct PatternCounters {
