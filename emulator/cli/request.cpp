@@ -63,7 +63,10 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .overlap_gradients =
             read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
         .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p),
-        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory)};
+        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory),
+        .sequence_parallel =
+            read.choice<SequenceParallel>("sequence-parallel").value_or(defaults.sequence_parallel),
+        .overlap_tp = read.choice<Overlap>("overlap-tp").value_or(defaults.overlap_tp)};
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     return workload;

@@ -120,6 +120,48 @@ void check_shards(const Model& model, const Layout& layout, std::vector<std::str
                   problems);
 }
 
+void check_sequence_parallel(const Model& model,
+                             const Layout& layout,
+                             const TrainingSetup& setup,
+                             std::vector<std::string>& problems) {
+    const bool on = setup.sequence_parallel == SequenceParallel::on;
+    if (on && layout.tp == 1) {
+        problems.emplace_back(
+            "sequence_parallel: on has nothing to cut with tp 1 (tensor-parallel ranks share the "
+            "tokens between products) give --tp, or leave it off");
+    }
+    if (on) {
+        check_divides("tp",
+                      layout.tp,
+                      "seq",
+                      model.seq,
+                      "sequence parallelism gives each tensor-parallel rank an equal part of a "
+                      "sequence",
+                      problems);
+    }
+    if (setup.overlap_tp == Overlap::off) {
+        return;
+    }
+    if (!on) {
+        problems.emplace_back(
+            "overlap_tp: on needs sequence_parallel (gathering and scattering tokens go chunk by "
+            "chunk beside a product, all-reduces do not) switch sequence_parallel on");
+    }
+    const std::int64_t tokens = setup.micro_batch * model.seq;
+    if (tokens % (layout.tp * layout.tp) != 0) {
+        problems.push_back(fmt::format(
+            "overlap_tp: tp {0} x tp {0} does not divide the {1} tokens of a micro-batch (a rank's "
+            "part of the tokens is cut into tp chunks) change micro_batch or seq, or leave it off",
+            layout.tp,
+            tokens));
+    }
+    if (setup.precision == Precision::fp8) {
+        problems.emplace_back(
+            "overlap_tp: on is not possible with precision fp8 (a cast covers all rows of a "
+            "product, not its chunks) use bf16, or leave it off");
+    }
+}
+
 void check_batch(const Model& model,
                  const Layout& layout,
                  const TrainingSetup& setup,
@@ -234,6 +276,7 @@ std::vector<std::string> problems_of(const Model& model,
     if (in_range) {
         check_grid(layout, problems);
         check_shards(model, layout, problems);
+        check_sequence_parallel(model, layout, setup, problems);
         check_batch(model, layout, setup, problems);
         check_sharding(layout, setup, problems);
     }

@@ -7,6 +7,7 @@
 #include "emulator/program/blocks.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/optimizer_block.hpp"
+#include "emulator/program/replicated_gradients.hpp"
 
 namespace traindyno {
 
@@ -147,10 +148,14 @@ std::vector<ParameterSync::Use> StepBuilder::weight_uses() const {
 
 void StepBuilder::write_edge_blocks() {
     if (first()) {
+        Arena forward = buffers_.scratch();
         edges_.embedding_forward =
-            add_block(program_, embedding_forward(context_, buffers_.ends_of(0, 0).input));
+            add_block(program_, embedding_forward(context_, buffers_.ends_of(0, 0).input, forward));
+        grow_workspace(forward);
+        Arena backward = buffers_.scratch();
         edges_.embedding_backward =
-            add_block(program_, embedding_backward(context_, buffers_.gradient()));
+            add_block(program_, embedding_backward(context_, buffers_.gradient(), backward));
+        grow_workspace(backward);
     }
     if (last()) {
         const Slice input = buffers_.ends_of(context_.shape.layers - 1, 0).output;
@@ -336,6 +341,12 @@ Task StepBuilder::layer_task(BlockId block, std::int64_t layer, std::int64_t mic
 Task StepBuilder::edge_task(BlockId block, std::int64_t layer, std::int64_t micro_batch) const {
     Task task = task_of(block, micro_batch);
     task.saved_base = buffers_.saved_base(layer, micro_batch);
+    // Traffic is on a lane of its own: only a dependency makes it wait for what it sends.
+    const bool begins_with_traffic =
+        std::holds_alternative<CommOp>(program_.blocks[block.index()].ops.front().op);
+    if (begins_with_traffic && tasks_.last_compute()) {
+        task.after.push_back(*tasks_.last_compute());
+    }
     return task;
 }
 
