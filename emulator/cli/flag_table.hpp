@@ -192,8 +192,16 @@ inline constexpr std::array flag_table{
              FlagKind::value,
              takes::measuring,
              "Machine",
-             "auto|nccl|mpi",
-             "who carries the traffic of GPUs (default auto: nccl); mpi goes through host memory"},
+             "auto|mpi|nccl|shm|ring|...",
+             "who carries the traffic. GPUs: nccl (auto) or mpi, through host memory. Others: auto "
+             "(the fastest, as measured at the start), mpi, shm, ring, recursive_doubling, "
+             "halving_doubling (or rhd), double_tree, hierarchical"},
+    FlagSpec{"tuning",
+             FlagKind::value,
+             takes::measuring,
+             "Machine",
+             "FILE.toml",
+             "what auto measured: read where the file exists, then written with what was added"},
     FlagSpec{"graph",
              FlagKind::toggle,
              takes::measuring,

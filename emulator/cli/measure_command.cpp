@@ -7,9 +7,11 @@
 
 #include <fmt/format.h>
 
+#include "collectives/auto/auto_communicator.hpp"
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/cli/launch_check.hpp"
 #include "emulator/cli/on_first.hpp"
 #include "emulator/cli/progress.hpp"
@@ -274,6 +276,11 @@ ExitCode measure_command(const Flags& flags,
     const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
     const std::vector<bool> skip = begin(*world, recorder);
+    static_cast<void>(on_first(*world, [&] {
+        *launch.resources.tuning = read_tuning(request);
+        return std::string();
+    }));
+    share_rows(*world, *launch.resources.tuning);
     std::optional<ProgressLine> line;
     if (session.rank() == WorldRank{0}) {
         announce(launch, line.emplace());
@@ -309,6 +316,9 @@ ExitCode measure_command(const Flags& flags,
     line.reset();
 
     const std::string code = on_first(*world, [&] {
+        if (!request.tuning.empty()) {
+            launch.resources.tuning->write(request.tuning);
+        }
         return std::to_string(static_cast<int>(gate(request, recorder.finish(network(request)))));
     });
     return static_cast<ExitCode>(std::stoi(code));

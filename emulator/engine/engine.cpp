@@ -11,6 +11,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/engine/collective_calls.hpp"
 #include "emulator/engine/describe_op.hpp"
 #include "emulator/engine/marked_parts.hpp"
 
@@ -32,13 +33,6 @@ bool is_compute(Lane lane) {
     return lane == Lane::compute;
 }
 
-std::vector<std::int64_t> bytes_of(std::vector<std::int64_t> elements, DType type) {
-    for (std::int64_t& count : elements) {
-        count *= element_size(type);
-    }
-    return elements;
-}
-
 Pending begin(Communicator& group,
               const Collective& op,
               std::span<const std::byte> in,
@@ -52,8 +46,8 @@ Pending begin(Communicator& group,
         case CollectiveKind::all_gather:
             return group.all_gather(in, out, urgency);
         case CollectiveKind::all_to_all: {
-            const std::vector<std::int64_t> sent = bytes_of(op.sent, op.dtype);
-            const std::vector<std::int64_t> received = bytes_of(op.received, op.dtype);
+            const std::vector<std::int64_t> sent = part_bytes(op.sent, op.dtype);
+            const std::vector<std::int64_t> received = part_bytes(op.received, op.dtype);
             return group.all_to_all(in, out, {.sent = sent, .received = received}, urgency);
         }
     }
@@ -195,6 +189,17 @@ Urgency Engine::urgency(OpIndex index) const {
     const bool blocks = equal_programs && schedule_.runs_alone(index);
     TD_EXPECT(!blocks || (communications_in_flight_ == 0 && submitted_ == harvested_));
     return blocks && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;
+}
+
+std::string_view Engine::carrier(OpIndex index) const {
+    const auto* op = std::get_if<Collective>(&std::get<CommOp>(order_.block_op(index).op));
+    if (op == nullptr) {
+        return {};
+    }
+    return communicators_[op->group.index()]->carrier(
+        operation_of(op->kind),
+        static_cast<std::size_t>(longer_buffer(*op).value()),
+        urgency(index));
 }
 
 Pending Engine::start(OpIndex index) {

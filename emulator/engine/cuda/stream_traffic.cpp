@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
@@ -42,6 +43,19 @@ std::optional<std::size_t> group_of_kind(const StepProgram& program, GroupKind k
         }
     }
     return std::nullopt;
+}
+
+std::int64_t bytes_in(const Slice& slice, DType type) {
+    return size_of(slice.elements, type).value();
+}
+
+/// Where the parts of a buffer lie in it, in bytes.
+std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
+                                 const Slice& buffer,
+                                 DType type) {
+    return part_ranges(part_bytes(elements, type),
+                       static_cast<std::size_t>(bytes_in(buffer, type)),
+                       static_cast<std::int64_t>(elements.size()));
 }
 
 std::int32_t number(WorldRank rank) {
@@ -214,39 +228,6 @@ void StreamTraffic::enqueue(const CommOp& op, Lane lane, const Address& at, cuda
         op);
 }
 
-namespace {
-
-std::vector<PartRange> byte_ranges(std::span<const std::int64_t> elements,
-                                   const Slice& whole,
-                                   DType type,
-                                   std::int64_t members) {
-    std::vector<PartRange> ranges =
-        part_ranges(elements, static_cast<std::size_t>(whole.elements), members);
-    for (PartRange& range : ranges) {
-        range.begin *= element_size(type);
-        range.size *= element_size(type);
-    }
-    return ranges;
-}
-
-void exchange(const Collective& op,
-              NcclComm& comm,
-              const StreamTraffic::Address& at,
-              cudaStream_t stream) {
-    if (op.sent.empty()) {
-        const std::int64_t part = op.input.elements / comm.size();
-        comm.all_to_all(at(op.input), at(op.output), size_of(part, op.dtype).value(), stream);
-        return;
-    }
-    comm.exchange(at(op.input),
-                  at(op.output),
-                  byte_ranges(op.sent, op.input, op.dtype, comm.size()),
-                  byte_ranges(op.received, op.output, op.dtype, comm.size()),
-                  stream);
-}
-
-}  // namespace
-
 void StreamTraffic::enqueue(const Collective& op,
                             NcclComm& comm,
                             const Address& at,
@@ -261,10 +242,18 @@ void StreamTraffic::enqueue(const Collective& op,
             comm.reduce_scatter(in, out, op.output.elements, op.dtype, op.reduction, stream);
             return;
         case CollectiveKind::all_gather:
-            comm.all_gather(in, out, size_of(op.input.elements, op.dtype).value(), stream);
+            comm.all_gather(in, out, bytes_in(op.input, op.dtype), stream);
             return;
         case CollectiveKind::all_to_all:
-            exchange(op, comm, at, stream);
+            if (op.sent.empty()) {
+                comm.all_to_all(in, out, bytes_in(op.input, op.dtype) / comm.size(), stream);
+            } else {
+                comm.exchange(in,
+                              out,
+                              ranges_of(op.sent, op.input, op.dtype),
+                              ranges_of(op.received, op.output, op.dtype),
+                              stream);
+            }
             return;
     }
 }
