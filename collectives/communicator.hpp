@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/cost/algorithm.hpp"
 #include "emulator/base/dtype.hpp"
 #include "emulator/base/ids.hpp"
 #include "emulator/base/reduction.hpp"
@@ -105,6 +106,15 @@ class Communicator {
     /// Members with equal `color` form a new communicator, ordered by `key`. Collective; blocks.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(std::int32_t color,
                                                               std::int32_t key) = 0;
+
+    /// What carries such a call, for reports: "mpi", "ring" ... `bytes` are the longer buffer's.
+    /// Empty where nobody chose.
+    [[nodiscard]] virtual std::string_view carrier(CollectiveOp /*op*/,
+                                                   std::size_t /*bytes*/,
+                                                   Urgency /*urgency*/) const {
+        return {};
+    }
+
     /// Ends every process of the job with `exit_code`. Does not return in practice.
     virtual void abort(int exit_code, std::string_view reason) noexcept = 0;
 

@@ -13,34 +13,28 @@
 
 namespace traindyno {
 
-namespace {
-
-/// "rank 3 is lost or still busy"
-std::string culprits(const std::vector<GroupRank>& peers) {
-    if (peers.empty()) {
-        return "a rank is lost or still busy";
+std::string members_text(const std::vector<GroupRank>& members) {
+    if (members.empty()) {
+        return "a rank";
     }
     std::string list;
-    for (const GroupRank peer : peers) {
-        list += fmt::format("{}{}", list.empty() ? "" : ", ", peer.value());
+    for (const GroupRank member : members) {
+        list += fmt::format("{}{}", list.empty() ? "" : ", ", member.value());
     }
-    return fmt::format("nothing came from rank{} {} of the group, lost or still busy",
-                       peers.size() > 1 ? "s" : "",
-                       list);
+    return fmt::format("rank{} {}", members.size() > 1 ? "s" : "", list);
 }
-
-}  // namespace
 
 void wait_patiently(Pending& pending, const Patience& patience) {
     SimTime pause = patience.first_pause;
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
-            throw HangError(fmt::format(
-                "a communication did not complete within {:.1f} s ({}) look at the other "
-                "ranks' output",
-                to_seconds(patience.timeout),
-                culprits(pending.waiting_for())));
+            throw HangError(
+                fmt::format("a communication did not complete within {:.1f} s ({} of the group is "
+                            "lost or still "
+                            "busy) look at the other ranks' output",
+                            to_seconds(patience.timeout),
+                            members_text(pending.waiting_for())));
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);
