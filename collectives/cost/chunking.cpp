@@ -8,7 +8,7 @@ namespace traindyno {
 namespace {
 
 constexpr std::int64_t strand_bytes = std::int64_t{1} << 20;
-constexpr std::int64_t tree_strand_bytes = std::int64_t{1} << 17;
+constexpr std::int64_t tree_strand_bytes = std::int64_t{1} << 19;
 
 }  // namespace
 
