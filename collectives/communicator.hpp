@@ -32,6 +32,7 @@ class Pending {
         /// Members whose messages it lacks, as far as it knows: any of them may be the one that
         /// never came.
         [[nodiscard]] virtual std::vector<GroupRank> waiting_for() const { return {}; }
+
         /// Whose part is missing, by rank in the group: "rank 3". Empty where that is not known.
         [[nodiscard]] virtual std::string waits_for() const { return {}; }
     };
@@ -114,6 +115,7 @@ class Communicator {
     /// Members with equal `color` form a new communicator, ordered by `key`. Collective; blocks.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(std::int32_t color,
                                                               std::int32_t key) = 0;
+
     /// What carries such a call, for reports: "mpi", "ring" ... `bytes` are the longer buffer's.
     /// Empty where nobody chose.
     [[nodiscard]] virtual std::string_view carrier(CollectiveOp /*op*/,

@@ -32,15 +32,15 @@ bool fits(Carrier carrier, const GroupShape& shape) {
 }
 
 /// The choices of one group.
-using Choices = std::array<std::array<std::vector<SizeChoice>, enum_count<Urgency>>,
-                           enum_count<CollectiveOp>>;
+using Choices =
+    std::array<std::array<std::vector<SizeChoice>, enum_count<Urgency>>, enum_count<CollectiveOp>>;
 
 /// Rows that the first member has; rows must be plain, since they travel as they are.
 std::vector<TuningRow> rows_of_first(Communicator& group, const std::vector<TuningRow>& own) {
     static_assert(std::is_trivially_copyable_v<TuningRow>);
     std::array count{static_cast<std::int64_t>(own.size())};
-    Pending announced =
-        group.broadcast(std::as_writable_bytes(std::span{count}), GroupRank{0}, Urgency::background);
+    Pending announced = group.broadcast(
+        std::as_writable_bytes(std::span{count}), GroupRank{0}, Urgency::background);
     while (!announced.done()) {
         sched_yield();
     }
@@ -59,7 +59,9 @@ class AutoCommunicator final : public Communicator {
     AutoCommunicator(std::unique_ptr<Communicator> plain,
                      std::shared_ptr<const AutoOptions> options,
                      std::shared_ptr<InFlight> in_flight)
-        : plain_(std::move(plain)), options_(std::move(options)), in_flight_(std::move(in_flight)) {}
+        : plain_(std::move(plain)),
+          options_(std::move(options)),
+          in_flight_(std::move(in_flight)) {}
 
     /// Takes the choices for this group from the table, or measures them. Collective.
     void choose_carriers();
@@ -124,8 +126,7 @@ class AutoCommunicator final : public Communicator {
         if (part->size() == 1) {
             return part;
         }
-        auto chooser =
-            std::make_unique<AutoCommunicator>(std::move(part), options_, in_flight_);
+        auto chooser = std::make_unique<AutoCommunicator>(std::move(part), options_, in_flight_);
         chooser->choose_carriers();
         return chooser;
     }
@@ -148,7 +149,7 @@ class AutoCommunicator final : public Communicator {
     [[nodiscard]] Carrier chosen(CollectiveOp op, Urgency urgency, std::size_t bytes) const {
         const std::vector<SizeChoice>& choices =
             choices_[static_cast<std::size_t>(op)][static_cast<std::size_t>(urgency)];
-        return fixed_             ? *fixed_
+        return fixed_            ? *fixed_
                : choices.empty() ? Carrier::mpi
                                  : choose(choices, static_cast<std::int64_t>(bytes));
     }
@@ -219,10 +220,10 @@ void AutoCommunicator::make(Carrier carrier) {
     if (carrier == Carrier::mpi || made) {
         return;
     }
-    const auto candidate =
-        std::find_if(options_->candidates.begin(),
-                     options_->candidates.end(),
-                     [&](const Candidate& each) { return each.carrier == carrier; });
+    const auto candidate = std::find_if(
+        options_->candidates.begin(), options_->candidates.end(), [&](const Candidate& each) {
+            return each.carrier == carrier;
+        });
     made = candidate->make(plain_->split(0, rank().value()));
 }
 
@@ -231,8 +232,8 @@ void AutoCommunicator::keep_chosen(const GroupShape& shape, const TuningTable& t
     std::array<bool, enum_count<Carrier>> chosen{};
     for (std::size_t op = 0; op < choices_.size(); ++op) {
         for (std::size_t urgency = 0; urgency < enum_count<Urgency>; ++urgency) {
-            choices_[op][urgency] = table.choices(
-                static_cast<CollectiveOp>(op), static_cast<Urgency>(urgency), shape);
+            choices_[op][urgency] =
+                table.choices(static_cast<CollectiveOp>(op), static_cast<Urgency>(urgency), shape);
             for (const SizeChoice& choice : choices_[op][urgency]) {
                 chosen[static_cast<std::size_t>(choice.carrier)] = true;
             }
@@ -265,8 +266,7 @@ class TrialBuffers {
         const std::span<std::byte> one = std::span{other_}.first(part);
         switch (trial.op) {
             case CollectiveOp::all_reduce:
-                return carrier.all_reduce(
-                    whole, whole, DType::fp32, Reduction::sum, trial.urgency);
+                return carrier.all_reduce(whole, whole, DType::fp32, Reduction::sum, trial.urgency);
             case CollectiveOp::reduce_scatter:
                 return carrier.reduce_scatter(
                     whole, one, DType::fp32, Reduction::sum, trial.urgency);

@@ -32,16 +32,16 @@ std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
 }  // namespace
 
 std::vector<Candidate> host_carriers(const std::string& node) {
-    return {
-        {.carrier = Carrier::shm, .make = &in_shared_memory},
-        planned(Carrier::ring, Algorithm::ring),
-        planned(Carrier::recursive_doubling, Algorithm::recursive_doubling),
-        planned(Carrier::halving_doubling, Algorithm::halving_doubling),
-        planned(Carrier::double_tree, Algorithm::double_tree),
-        {.carrier = Carrier::hierarchical, .make = [node](std::unique_ptr<Communicator> plain) {
-             return make_hierarchical_communicator(
-                 std::move(plain), {.node = node, .inside = &in_shared_memory, .across = &ring});
-         }}};
+    return {{.carrier = Carrier::shm, .make = &in_shared_memory},
+            planned(Carrier::ring, Algorithm::ring),
+            planned(Carrier::recursive_doubling, Algorithm::recursive_doubling),
+            planned(Carrier::halving_doubling, Algorithm::halving_doubling),
+            planned(Carrier::double_tree, Algorithm::double_tree),
+            {.carrier = Carrier::hierarchical, .make = [node](std::unique_ptr<Communicator> plain) {
+                 return make_hierarchical_communicator(
+                     std::move(plain),
+                     {.node = node, .inside = &in_shared_memory, .across = &ring});
+             }}};
 }
 
 }  // namespace traindyno

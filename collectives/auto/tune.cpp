@@ -18,8 +18,8 @@ constexpr std::array<std::int64_t, 6> sizes{
 
 /// From here on time grows in proportion to the size, so that what is slow stays slow.
 constexpr std::int64_t proportional = 1 << 20;
-constexpr double hopeless = 3;  ///< times the fastest: not tried at larger sizes
-constexpr double close = 1.5;   ///< times the fastest: tried again
+constexpr double hopeless = 3;   ///< times the fastest: not tried at larger sizes
+constexpr double close = 1.5;    ///< times the fastest: tried again
 constexpr double better = 0.95;  ///< times the first carrier: what makes one change
 constexpr double repeat_seconds = 0.02;
 constexpr int most_repeats = 5;
@@ -47,9 +47,16 @@ class OperationTuner {
                    const GroupShape& shape,
                    std::span<const Carrier> carriers,
                    const MeasureTrial& measure)
-        : group_(group), shape_(shape), carriers_(carriers), measure_(measure), live_(carriers.size(), true) {}
+        : group_(group),
+          shape_(shape),
+          carriers_(carriers),
+          measure_(measure),
+          live_(carriers.size(), true) {}
 
-    [[nodiscard]] std::vector<TuningRow> run(CollectiveOp op, Urgency urgency, double allowed, std::int64_t largest) {
+    [[nodiscard]] std::vector<TuningRow> run(CollectiveOp op,
+                                             Urgency urgency,
+                                             double allowed,
+                                             std::int64_t largest) {
         std::vector<TuningRow> rows;
         for (const std::int64_t bytes : sizes) {
             if (!rows.empty() && rows.back().bytes >= largest) {
@@ -61,8 +68,9 @@ class OperationTuner {
                           .urgency = urgency,
                           .shape = shape_,
                           .bytes = bytes,
-                          .seconds = affordable ? measured({.op = op, .urgency = urgency, .bytes = bytes})
-                                                : predict(rows, bytes),
+                          .seconds = affordable
+                                         ? measured({.op = op, .urgency = urgency, .bytes = bytes})
+                                         : predict(rows, bytes),
                           .estimated = !affordable};
             row.carrier = fastest(row.seconds);
             rows.push_back(row);
@@ -137,7 +145,8 @@ class OperationTuner {
     }
 
     /// The straight line through the last two rows.
-    [[nodiscard]] CarrierSeconds predict(const std::vector<TuningRow>& rows, std::int64_t bytes) const {
+    [[nodiscard]] CarrierSeconds predict(const std::vector<TuningRow>& rows,
+                                         std::int64_t bytes) const {
         const TuningRow& last = rows.back();
         const TuningRow& before = rows[rows.size() - 2];
         const double steps = static_cast<double>(bytes - last.bytes) /
@@ -208,8 +217,7 @@ std::vector<TuningRow> tune(Communicator& group,
             continue;
         }
         const auto which = static_cast<CollectiveOp>(op);
-        const double allowed =
-            limits.seconds * weight_of(which) / (weights * enum_count<Urgency>);
+        const double allowed = limits.seconds * weight_of(which) / (weights * enum_count<Urgency>);
         for (const Urgency urgency : {Urgency::background, Urgency::immediate}) {
             OperationTuner tuner(group, shape, carriers, measure);
             const auto found = tuner.run(which, urgency, allowed, limits.largest[op]);

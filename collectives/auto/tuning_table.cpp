@@ -60,10 +60,11 @@ CarrierSeconds parse_times(std::string_view text) {
                                  ? std::nullopt
                                  : parse_enum<Carrier>(item.substr(name, space - name));
         if (!carrier) {
-            throw ConfigError({fmt::format(
-                "'{}' is not a carrier and its time (carriers: {}) write e.g. \"mpi 1.2ms, ring 900us\"",
-                item,
-                enum_choices<Carrier>())});
+            throw ConfigError(
+                {fmt::format("'{}' is not a carrier and its time (carriers: {}) write e.g. \"mpi "
+                             "1.2ms, ring 900us\"",
+                             item,
+                             enum_choices<Carrier>())});
         }
         seconds[static_cast<std::size_t>(*carrier)] =
             to_seconds(parse_time(item.substr(space + 1)));
@@ -95,13 +96,14 @@ GroupShape read_shape(ConfigTable& table) {
     const bool fits = shape.fewest <= shape.most && shape.ranks >= shape.nodes * shape.fewest &&
                       shape.ranks <= shape.nodes * shape.most;
     if (!fits) {
-        table.report("ranks",
-                     fmt::format("{} ranks do not fit on {} nodes with {} to {} each (no such group "
-                                 "exists) correct the row or delete it",
-                                 shape.ranks,
-                                 shape.nodes,
-                                 shape.fewest,
-                                 shape.most));
+        table.report(
+            "ranks",
+            fmt::format("{} ranks do not fit on {} nodes with {} to {} each (no such group "
+                        "exists) correct the row or delete it",
+                        shape.ranks,
+                        shape.nodes,
+                        shape.fewest,
+                        shape.most));
     }
     return shape;
 }
@@ -120,13 +122,16 @@ TuningRow read_row(ConfigTable& table) {
 }
 
 constexpr std::string_view header =
-    "# Which algorithm carries which collective operation, as traindyno measured it on groups of this\n"
-    "# placement (docs: collectives/README.md). A message takes the row of the nearest size, as a ratio.\n"
+    "# Which algorithm carries which collective operation, as traindyno measured it on groups of "
+    "this\n"
+    "# placement (docs: collectives/README.md). A message takes the row of the nearest size, as a "
+    "ratio.\n"
     "# Delete the file, or rows of it, to have them measured again.\n";
 
 std::string text_of(const TuningRow& row) {
     return fmt::format(
-        "\n[[choice]]\nop = \"{}\"\nurgency = \"{}\"\nranks = {}\nnodes = {}\nfewest_per_node = {}\n"
+        "\n[[choice]]\nop = \"{}\"\nurgency = \"{}\"\nranks = {}\nnodes = {}\nfewest_per_node = "
+        "{}\n"
         "most_per_node = {}\nbytes = \"{}\"\nalgorithm = \"{}\"\ntimes = \"{}\"\n{}",
         to_string(row.op),
         to_string(row.urgency),
@@ -150,7 +155,8 @@ TuningTable TuningTable::read(const std::filesystem::path& path) {
         const std::size_t before = result.rows_.size();
         result.add(row);
         if (result.rows_.size() == before) {
-            table.report("bytes", "a row for the same messages stands above (one must go) delete one");
+            table.report("bytes",
+                         "a row for the same messages stands above (one must go) delete one");
         }
     }
     file.refuse_other_keys();

@@ -13,8 +13,7 @@ constexpr std::size_t index_of(Leg leg) {
 }
 
 /// The wire first: it is what must not idle. New chunks last: they only wait for it.
-constexpr std::array posting_order{
-    Leg::across, Leg::inside_last, Leg::finish, Leg::inside_first};
+constexpr std::array posting_order{Leg::across, Leg::inside_last, Leg::finish, Leg::inside_first};
 
 constexpr bool is_complete(std::size_t legs_done) {
     return legs_done == leg_count;
@@ -23,7 +22,8 @@ constexpr bool is_complete(std::size_t legs_done) {
 }  // namespace
 
 std::shared_ptr<ChunkPipeline::Batch> ChunkPipeline::add(std::vector<ChunkSteps> chunks) {
-    const auto batch = std::make_shared<Batch>(Batch{.incomplete = chunks.size(), .error = {}, .failed = {}});
+    const auto batch =
+        std::make_shared<Batch>(Batch{.incomplete = chunks.size(), .error = {}, .failed = {}});
     for (ChunkSteps& steps : chunks) {
         chunks_.push_back({.steps = std::move(steps), .batch = batch, .pending = {}});
     }

@@ -35,10 +35,7 @@ struct Pieces {
 
 /// Pieces of a buffer of `total` bytes that `copies` such buffers make one chunk of; their length
 /// is a multiple of `unit`.
-Pieces pieces_of(std::size_t total,
-                 std::size_t copies,
-                 std::size_t unit,
-                 const ChunkSizes& sizes) {
+Pieces pieces_of(std::size_t total, std::size_t copies, std::size_t unit, const ChunkSizes& sizes) {
     const std::size_t wanted =
         std::clamp(total * copies / (2 * sizes.depth), sizes.smallest, sizes.largest);
     return {.total = total, .length = std::max((wanted / copies + unit - 1) / unit * unit, unit)};
@@ -91,8 +88,7 @@ struct Reducing {
 ChunkSteps sliced_steps(const Reducing& how, In in, Out out) {
     const Levels& levels = how.levels;
     const std::size_t slice_size = out.size() / index_of(levels.shape.most);
-    const Out slice =
-        out.subspan(levels.inside_first->rank().index() * slice_size, slice_size);
+    const Out slice = out.subspan(levels.inside_first->rank().index() * slice_size, slice_size);
     return {[how, in, slice] {
                 return how.levels.inside_first->reduce_scatter(
                     in, slice, how.type, how.inner(), how.urgency);
@@ -110,8 +106,7 @@ ChunkSteps sliced_steps(const Reducing& how, In in, Out out) {
 
 /// The same for any number of elements: copies of them, and of zeros up to a whole slice.
 ChunkSteps padded_steps(const Reducing& how, In in, Out out) {
-    const std::size_t unit =
-        index_of(how.levels.shape.most) * index_of(element_size(how.type));
+    const std::size_t unit = index_of(how.levels.shape.most) * index_of(element_size(how.type));
     const auto scratch = std::make_shared<Scratch>((out.size() + unit - 1) / unit * unit);
     const Out padded = scratch->bytes();
     ChunkSteps steps = sliced_steps(how, padded, padded);
@@ -130,22 +125,22 @@ ChunkSteps padded_steps(const Reducing& how, In in, Out out) {
 /// Nodes differ in their numbers of ranks: one rank of each crosses.
 ChunkSteps leader_steps(const Reducing& how, In in, Out out) {
     const bool leads = how.levels.inside_first->rank() == GroupRank{0};
-    return {[how, in, out] {
-                return how.levels.inside_first->all_reduce(
-                    in, out, how.type, how.inner(), how.urgency);
-            },
-            [how, out, leads] {
-                return leads ? how.levels.across->all_reduce(
-                                   out, out, how.type, how.inner(), how.urgency)
-                             : Pending{};
-            },
-            [how, out, leads] {
-                if (leads) {
-                    how.finish(out);
-                }
-                return how.levels.inside_last->broadcast(out, GroupRank{0}, how.urgency);
-            },
-            nullptr};
+    return {
+        [how, in, out] {
+            return how.levels.inside_first->all_reduce(in, out, how.type, how.inner(), how.urgency);
+        },
+        [how, out, leads] {
+            return leads
+                       ? how.levels.across->all_reduce(out, out, how.type, how.inner(), how.urgency)
+                       : Pending{};
+        },
+        [how, out, leads] {
+            if (leads) {
+                how.finish(out);
+            }
+            return how.levels.inside_last->broadcast(out, GroupRank{0}, how.urgency);
+        },
+        nullptr};
 }
 
 /// Calls `visit(rank, part)` for every member of the group: chunk buffers hold the parts of all
@@ -171,15 +166,14 @@ std::vector<ChunkSteps> plan_all_reduce(const Levels& levels,
                                         const ReduceArguments& arguments,
                                         const ChunkSizes& sizes,
                                         Urgency urgency) {
-    const Pieces pieces = pieces_of(
-        arguments.out.size(), 1, alignment * index_of(levels.shape.most), sizes);
+    const Pieces pieces =
+        pieces_of(arguments.out.size(), 1, alignment * index_of(levels.shape.most), sizes);
     const Reducing how(levels, arguments, inner_urgency(pieces, urgency));
     std::vector<ChunkSteps> chunks;
     for (std::size_t i = 0; i < pieces.count(); ++i) {
         const In in = arguments.in.subspan(pieces.begin(i), pieces.size(i));
         const Out out = arguments.out.subspan(pieces.begin(i), pieces.size(i));
-        const bool divides =
-            out.size() % index_of(levels.shape.most * element_size(how.type)) == 0;
+        const bool divides = out.size() % index_of(levels.shape.most * element_size(how.type)) == 0;
         chunks.push_back(!levels.is_even() ? leader_steps(how, in, out)
                          : divides         ? sliced_steps(how, in, out)
                                            : padded_steps(how, in, out));
@@ -192,8 +186,8 @@ std::vector<ChunkSteps> plan_reduce_scatter(const Levels& levels,
                                             const ChunkSizes& sizes,
                                             Urgency urgency) {
     const std::size_t part = arguments.out.size();
-    const Pieces pieces =
-        pieces_of(part, index_of(levels.shape.ranks), index_of(element_size(arguments.type)), sizes);
+    const Pieces pieces = pieces_of(
+        part, index_of(levels.shape.ranks), index_of(element_size(arguments.type)), sizes);
     const Reducing how(levels, arguments, inner_urgency(pieces, urgency));
     std::vector<ChunkSteps> chunks;
     for (std::size_t i = 0; i < pieces.count(); ++i) {
@@ -205,16 +199,19 @@ std::vector<ChunkSteps> plan_reduce_scatter(const Levels& levels,
             {[how, in = arguments.in, part, begin, size, scratch] {
                  const Out all = scratch->emplace(size * index_of(how.levels.shape.ranks)).bytes();
                  for_each_part(how.levels, [&](GroupRank rank, std::size_t to) {
-                     std::memcpy(all.data() + to * size,
-                                 in.data() + rank.index() * part + begin,
-                                 size);
+                     std::memcpy(
+                         all.data() + to * size, in.data() + rank.index() * part + begin, size);
                  });
                  return how.levels.inside_first->reduce_scatter(
                      all, own_parts(how.levels, all), how.type, how.inner(), how.urgency);
              },
              [how, scratch, out] {
                  return how.levels.across->reduce_scatter(
-                     own_parts(how.levels, (*scratch)->bytes()), out, how.type, how.inner(), how.urgency);
+                     own_parts(how.levels, (*scratch)->bytes()),
+                     out,
+                     how.type,
+                     how.inner(),
+                     how.urgency);
              },
              nullptr,
              [how, out] {
@@ -248,9 +245,8 @@ std::vector<ChunkSteps> plan_all_gather(
              [&levels, out, part, begin, size, scratch] {
                  const In all = (*scratch)->bytes();
                  for_each_part(levels, [&](GroupRank rank, std::size_t from) {
-                     std::memcpy(out.data() + rank.index() * part + begin,
-                                 all.data() + from * size,
-                                 size);
+                     std::memcpy(
+                         out.data() + rank.index() * part + begin, all.data() + from * size, size);
                  });
                  return Pending{};
              }});

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "collectives/communicator.hpp"
-#include "collectives/hierarchical/node_map.hpp"
 #include "collectives/hierarchical/chunk_pipeline.hpp"
+#include "collectives/hierarchical/node_map.hpp"
 
 namespace traindyno {
 

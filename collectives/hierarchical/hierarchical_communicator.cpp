@@ -10,8 +10,8 @@
 #include <sched.h>
 
 #include "collectives/arguments.hpp"
-#include "collectives/hierarchical/chunk_plans.hpp"
 #include "collectives/hierarchical/chunk_pipeline.hpp"
+#include "collectives/hierarchical/chunk_plans.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -128,8 +128,10 @@ class HierarchicalCommunicator final : public Communicator {
         if (!has_two_levels()) {
             return one_level().all_reduce(in, out, type, reduction, urgency);
         }
-        return run(plan_all_reduce(
-                       *levels_, {.in = in, .out = out, .type = type, .reduction = reduction}, sizes_, urgency),
+        return run(plan_all_reduce(*levels_,
+                                   {.in = in, .out = out, .type = type, .reduction = reduction},
+                                   sizes_,
+                                   urgency),
                    urgency);
     }
 
@@ -142,8 +144,10 @@ class HierarchicalCommunicator final : public Communicator {
         if (!slices()) {
             return one_level().reduce_scatter(in, out, type, reduction, urgency);
         }
-        return run(plan_reduce_scatter(
-                       *levels_, {.in = in, .out = out, .type = type, .reduction = reduction}, sizes_, urgency),
+        return run(plan_reduce_scatter(*levels_,
+                                       {.in = in, .out = out, .type = type, .reduction = reduction},
+                                       sizes_,
+                                       urgency),
                    urgency);
     }
 
@@ -182,8 +186,7 @@ class HierarchicalCommunicator final : public Communicator {
 
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t color,
                                                       std::int32_t key) override {
-        return std::make_unique<HierarchicalCommunicator>(
-            flat_->split(color, key), options_, all_);
+        return std::make_unique<HierarchicalCommunicator>(flat_->split(color, key), options_, all_);
     }
 
     void abort(int exit_code, std::string_view reason) noexcept override {

@@ -42,8 +42,8 @@ GroupRank NodeMap::rank_at(std::int32_t node, std::int32_t local_rank) const {
 }
 
 GroupShape NodeMap::shape() const {
-    const auto [fewest, most] = std::minmax_element(
-        members_.begin(), members_.end(), [](const auto& a, const auto& b) {
+    const auto [fewest, most] =
+        std::minmax_element(members_.begin(), members_.end(), [](const auto& a, const auto& b) {
             return a.size() < b.size();
         });
     return {.ranks = static_cast<std::int64_t>(nodes_.size()),

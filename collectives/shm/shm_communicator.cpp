@@ -8,8 +8,8 @@
 #include <exception>
 #include <span>
 #include <string>
-#include <vector>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 

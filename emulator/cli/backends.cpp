@@ -47,8 +47,9 @@ class CpuBackend final : public HostDrivenBackend {
                                                   : make_timed(request_);
     }
 
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
-        Communicator& ranks, Device& /*device*/, const StepProgram& program) override {
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
+                                                             Device& /*device*/,
+                                                             const StepProgram& program) override {
         return make_host_traffic(ranks, program, request_, resources_);
     }
 

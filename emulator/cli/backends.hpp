@@ -16,11 +16,11 @@ namespace traindyno {
 
 /// What a rank may use on its host.
 struct RankResources {
-    std::vector<int> cores;               ///< for compute threads
-    std::int64_t local_size = 1;          ///< ranks of this job on the host
-    std::string host{};                   ///< its name
+    std::vector<int> cores;                 ///< for compute threads
+    std::int64_t local_size = 1;            ///< ranks of this job on the host
+    std::string host{};                     ///< its name
     std::shared_ptr<TuningTable> tuning{};  ///< carriers of traffic: known choices and new ones
-    std::optional<GpuDescription> gpu{};  ///< that it computes on
+    std::optional<GpuDescription> gpu{};    ///< that it computes on
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws

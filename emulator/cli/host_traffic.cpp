@@ -44,8 +44,9 @@ void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems
         request.collectives = read.choice<Carrier>("collectives");
     }
     if (request.collectives && !request.tuning.empty()) {
-        problems.add(fmt::format("{}: needs --collectives auto (nothing is chosen) drop one of them",
-                                 read.origin("tuning")));
+        problems.add(
+            fmt::format("{}: needs --collectives auto (nothing is chosen) drop one of them",
+                        read.origin("tuning")));
     }
 }
 

@@ -5,8 +5,9 @@
 
 namespace traindyno {
 
-std::unique_ptr<Communicator> HostDrivenBackend::make_traffic(
-    Communicator& /*ranks*/, Device& /*device*/, const StepProgram& /*program*/) {
+std::unique_ptr<Communicator> HostDrivenBackend::make_traffic(Communicator& /*ranks*/,
+                                                              Device& /*device*/,
+                                                              const StepProgram& /*program*/) {
     return nullptr;
 }
 

@@ -11,8 +11,9 @@ namespace traindyno {
 /// Leaves the device open. The ranks' own communicator carries the traffic unless overridden.
 class HostDrivenBackend : public Backend {
   public:
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
-        Communicator& ranks, Device& device, const StepProgram& program) override;
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
+                                                             Device& device,
+                                                             const StepProgram& program) override;
 
     [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
                                                           Device& device,

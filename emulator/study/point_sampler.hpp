@@ -2,8 +2,8 @@
 // Runs the steps of a point in lockstep on all its ranks and keeps what each step cost.
 #pragma once
 
-#include <cstdint>
 #include <compare>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>

@@ -72,13 +72,14 @@ std::vector<Contestant> contestants(const MpiSession& session,
         return all;
     }
     const auto table = std::make_shared<TuningTable>();
-    const auto root = make_auto_communicator(
-        session.world(), {.node = node, .candidates = host_carriers(node), .limits = {.largest = {largest_trial}}, .table = table});
+    const auto root = make_auto_communicator(session.world(),
+                                             {.node = node,
+                                              .candidates = host_carriers(node),
+                                              .limits = {.largest = {largest_trial}},
+                                              .table = table});
     const double seconds = slowest(*all.front().group, {seconds_of(*all.front().group, [&] {
-                                       all.push_back(
-                                           {"auto", root->split(0, session.rank().value())});
-                                   })})
-                               .front();
+                               all.push_back({"auto", root->split(0, session.rank().value())});
+                           })}).front();
     if (session.rank() == WorldRank{0}) {
         fmt::print("auto measured for {:.1f} s\n", seconds);
     }
@@ -127,7 +128,9 @@ bool report(const std::vector<Contestant>& all,
     bool reached = true;
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (all[i].name == "hierarchical" && bound > 0 && size.bytes >= bound_from) {
-            fmt::print("  hierarchical {:.1f} % of the bound {:.1f} ms", 100 * bound / seconds[i], 1e3 * bound);
+            fmt::print("  hierarchical {:.1f} % of the bound {:.1f} ms",
+                       100 * bound / seconds[i],
+                       1e3 * bound);
             reached = reached && bound / seconds[i] >= least_share_of_bound;
         }
         if (all[i].name == "auto") {
@@ -148,7 +151,11 @@ bool run(const MpiSession& session, const Link& link, const std::vector<std::str
     const bool prints = session.rank() == WorldRank{0};
     if (prints) {
         fmt::print("{} ranks on {} hosts, {} Mbit/s each way, {} ms late; {}\nmedian ms  ",
-                   session.size(), nodes, link.megabits, link.delay_ms, MpiSession::version().substr(0, 20));
+                   session.size(),
+                   nodes,
+                   link.megabits,
+                   link.delay_ms,
+                   MpiSession::version().substr(0, 20));
         for (const Contestant& each : all) {
             fmt::print("  {:>10.10}", each.name);
         }
@@ -158,10 +165,10 @@ bool run(const MpiSession& session, const Link& link, const std::vector<std::str
     for (const Size& size : {Size{4 << 10, 20, 9}, Size{1 << 20, 2, 7}, Size{16 << 20, 1, 5}}) {
         const std::vector<double> seconds = measure(*world, all, size);
         // Patarasuk and Yuan, JPDC 69(2), 2009, for hosts instead of ranks.
-        const double bound = link.megabits > 0 ? 2 * (nodes - 1) / nodes *
-                                                     static_cast<double>(8 * size.bytes) /
-                                                     (1e6 * link.megabits)
-                                               : 0;
+        const double bound = link.megabits > 0
+                                 ? 2 * (nodes - 1) / nodes * static_cast<double>(8 * size.bytes) /
+                                       (1e6 * link.megabits)
+                                 : 0;
         if (prints) {
             reached = report(all, seconds, size, bound) && reached;
             std::fflush(stdout);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An Ethernet switch in user space, for kernels whose tc cannot delay: tap_switch MBIT DELAY_MS PID...
-// gives the network namespace of each process a TAP device eth0 and forwards frames between them,
-// each link at MBIT megabits per second each way (0: no limit), DELAY_MS milliseconds late.
+// An Ethernet switch in user space, for kernels whose tc cannot delay: tap_switch MBIT DELAY_MS
+// PID... gives the network namespace of each process a TAP device eth0 and forwards frames between
+// them, each link at MBIT megabits per second each way (0: no limit), DELAY_MS milliseconds late.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -178,8 +178,8 @@ class Switch {
             const bool goes_there = known == seen_.end() ? port != from : port == known->second;
             if (goes_there) {
                 Port& receiver = ports_[port];
-                receiver.arrived_until = std::max(sender.sent_until + link_.delay,
-                                                  receiver.arrived_until + time);
+                receiver.arrived_until =
+                    std::max(sender.sent_until + link_.delay, receiver.arrived_until + time);
                 receiver.coming.push_back({.time = receiver.arrived_until, .frame = frame});
             }
         }
@@ -200,7 +200,8 @@ class Switch {
         std::memcpy(&header, frame.data(), sizeof header);
         constexpr std::size_t headers = 66;  // Ethernet, IPv4, TCP with time stamps
         const std::size_t size = frame.size() - sizeof header;
-        const std::size_t more = header.segment_size == 0 ? 0 : size / header.segment_size * headers;
+        const std::size_t more =
+            header.segment_size == 0 ? 0 : size / header.segment_size * headers;
         return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
             static_cast<double>(8 * (size + more)) / link_.bits_per_second));
     }
@@ -224,10 +225,9 @@ int main(int argc, char** argv) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         prctl(PR_SET_TIMERSLACK, 1000);  // ns: delays are to be kept
         const std::chrono::duration<double, std::milli> delay{std::atof(argv[2])};
-        Switch(
-            {.bits_per_second = 1e6 * std::atof(argv[1]),
-             .delay = std::chrono::duration_cast<Clock::duration>(delay)},
-            {argv + 3, argv + argc})
+        Switch({.bits_per_second = 1e6 * std::atof(argv[1]),
+                .delay = std::chrono::duration_cast<Clock::duration>(delay)},
+               {argv + 3, argv + argc})
             .run();
     } catch (const std::exception& error) {
         std::fprintf(stderr, "tap_switch: %s\n", error.what());

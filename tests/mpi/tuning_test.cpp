@@ -62,12 +62,11 @@ TEST(Tuning, only_the_first_rank_need_know_the_placement) {
             table->add({.urgency = urgency, .shape = shape, .bytes = largest});
         }
     }
-    const auto root = make_auto_communicator(
-        world->split(0, world->rank().value()),
-        {.node = "h1",
-         .candidates = {},
-         .limits = {.largest = {largest}},  // all_reduce alone
-         .table = table});
+    const auto root = make_auto_communicator(world->split(0, world->rank().value()),
+                                             {.node = "h1",
+                                              .candidates = {},
+                                              .limits = {.largest = {largest}},  // all_reduce alone
+                                              .table = table});
     const auto group = root->split(0, world->rank().value());
     // Had it been measured, there would be rows for more sizes; a group of one has no choice.
     const bool knows = world->size() > 1 || world->rank() == GroupRank{0};
@@ -86,8 +85,7 @@ TEST(Tuning, measures_once_per_placement) {
     const auto second = root->split(0, -world->rank().value());
     EXPECT_EQ(*table, measured);
     EXPECT_EQ(table->rows().empty(), world->size() == 1);
-    for (const std::string& each :
-         all_gather_text(*world, text_of(table->rows()))) {
+    for (const std::string& each : all_gather_text(*world, text_of(table->rows()))) {
         EXPECT_EQ(each, text_of(table->rows()));
     }
 }

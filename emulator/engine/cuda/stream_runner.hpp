@@ -30,6 +30,7 @@ class StreamRunner final : public StepRunner {
                  StreamRunnerOptions options);
 
     [[nodiscard]] StepTrace run_step(Traffic traffic, Tracing tracing) override;
+
     [[nodiscard]] std::string_view carrier(OpIndex /*index*/) const override { return "nccl"; }
 
     [[nodiscard]] ReductionChecks checks() override;

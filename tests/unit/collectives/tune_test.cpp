@@ -100,17 +100,16 @@ TEST(Tune, stops_trying_what_is_hopeless_at_large_sizes) {
                       {Carrier::ring, {.start = 1e-6, .rate = 1e9}}};
     std::int64_t largest = 0;
     const std::unique_ptr<Communicator> group = Communicator::serial();
-    static_cast<void>(tune(
-        *group,
-        alone,
-        carriers,
-        [&](Carrier carrier, const Trial& trial) {
-            if (carrier == Carrier::ring) {
-                largest = std::max(largest, trial.bytes);
-            }
-            return lines.at(carrier).seconds(trial.bytes);
-        },
-        {.seconds = 100}));
+    static_cast<void>(tune(*group,
+                           alone,
+                           carriers,
+                           [&](Carrier carrier, const Trial& trial) {
+                               if (carrier == Carrier::ring) {
+                                   largest = std::max(largest, trial.bytes);
+                               }
+                               return lines.at(carrier).seconds(trial.bytes);
+                           },
+                           {.seconds = 100}));
     EXPECT_EQ(largest, 1 << 20);
 }
 

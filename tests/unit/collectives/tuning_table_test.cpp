@@ -118,8 +118,16 @@ bytes = "12"
 times = "mpi"
 )";
     const std::string error = error_of(text);
-    for (const char* part : {"algorithm: ", "'rings'", "speed", "urgency: ", "'soon'", "ranks: ",
-                             "nodes: ", "fewest_per_node: ", "bytes: ", "times: "}) {
+    for (const char* part : {"algorithm: ",
+                             "'rings'",
+                             "speed",
+                             "urgency: ",
+                             "'soon'",
+                             "ranks: ",
+                             "nodes: ",
+                             "fewest_per_node: ",
+                             "bytes: ",
+                             "times: "}) {
         EXPECT_NE(error.find(part), std::string::npos) << part << " in\n" << error;
     }
 }
