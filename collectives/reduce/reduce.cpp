@@ -54,9 +54,7 @@ struct Max {
 
 /// into <- the reduction of `count` elements of each of `n` inputs.
 template <class T, class Operation, std::size_t n>
-TD_CLONES void begin_block(const T* const* inputs,
-                           Accumulator<T>* __restrict into,
-                           std::size_t count) {
+TD_CLONES void begin_block(const T* const* inputs, Accumulator<T>* __restrict into, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         Accumulator<T> value = load(inputs[0][i]);
         for (std::size_t k = 1; k < n; ++k) {
@@ -68,9 +66,7 @@ TD_CLONES void begin_block(const T* const* inputs,
 
 /// into <- the reduction of `into` and `count` elements of each of `n` inputs.
 template <class T, class Operation, std::size_t n>
-TD_CLONES void continue_block(const T* const* inputs,
-                              Accumulator<T>* __restrict into,
-                              std::size_t count) {
+TD_CLONES void continue_block(const T* const* inputs, Accumulator<T>* __restrict into, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         Accumulator<T> value = into[i];
         for (std::size_t k = 0; k < n; ++k) {
@@ -124,8 +120,7 @@ void accumulate(std::span<const std::byte* const> inputs,
         for (std::size_t k = 0; k < n; ++k) {
             group[k] = reinterpret_cast<const T*>(inputs[input + k]) + first;
         }
-        const auto& kernels =
-            input == 0 ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
+        const auto& kernels = input == 0 ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
         kernels[n - 1](group.data(), into, count);
     }
 }

@@ -97,7 +97,8 @@ void Board::publish(Phase phase) {
 }
 
 bool Board::all_published(Phase phase) {
-    while (seen_ < size() && published(seen_, phase).load(std::memory_order_acquire) == phase + 1) {
+    while (seen_ < size() &&
+           published(seen_, phase).load(std::memory_order_acquire) == phase + 1) {
         ++seen_;
     }
     return seen_ == size();

@@ -22,16 +22,15 @@ enum class CallKind : std::uint8_t {
 
 struct Call {
     CallKind kind = CallKind::all_reduce;
-    std::span<const std::byte> in{};  ///< empty on those who only receive a broadcast
-    std::span<std::byte> out{};       ///< empty on the root of a broadcast
-    ReduceRule rule{};                ///< of all_reduce and reduce_scatter
-    std::int64_t root = 0;            ///< of broadcast
-    std::vector<PartRange> sent{};    ///< of all_to_all, by member
-    std::vector<PartRange> taken{};   ///< likewise: where they go in `out`
+    std::span<const std::byte> in{};   ///< empty on those who only receive a broadcast
+    std::span<std::byte> out{};        ///< empty on the root of a broadcast
+    ReduceRule rule{};               ///< of all_reduce and reduce_scatter
+    std::int64_t root = 0;           ///< of broadcast
+    std::vector<PartRange> sent{};   ///< of all_to_all, by member
+    std::vector<PartRange> taken{};  ///< likewise: where they go in `out`
 };
 
-/// Results of so many bytes are no longer in a cache when they are used (measured:
-/// all_reduce_bench).
+/// Results of so many bytes are no longer in a cache when they are used (measured: all_reduce_bench).
 constexpr std::size_t streamed_from = std::size_t{4} << 20;
 
 [[nodiscard]] constexpr Stores stores_for(std::size_t bytes) {

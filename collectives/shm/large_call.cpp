@@ -75,7 +75,8 @@ void LargeCall::show(const Board& board, Board::Phase phase) const {
     std::byte* const slot = board.slot(board.rank(), phase);
     std::memcpy(slot, &shown, sizeof shown);
     if (call_.kind == CallKind::all_to_all) {
-        std::memcpy(slot + sizeof shown, call_.sent.data(), call_.sent.size() * sizeof(PartRange));
+        std::memcpy(
+            slot + sizeof shown, call_.sent.data(), call_.sent.size() * sizeof(PartRange));
     }
 }
 
@@ -88,7 +89,8 @@ PhasedOperation::Outcome LargeCall::choose(Board& board, Board::Phase phase) {
     for (std::int64_t member = 0; member < board.size(); ++member) {
         const Shown shown = shown_by(board, member, phase);
         const bool writes_there = call_.kind == CallKind::all_reduce;
-        addressable = addressable && shown.in != nowhere && (!writes_there || shown.out != nowhere);
+        addressable =
+            addressable && shown.in != nowhere && (!writes_there || shown.out != nowhere);
         std::int64_t from = shown.in;
         if (call_.kind == CallKind::reduce_scatter) {
             from += board.rank() * static_cast<std::int64_t>(call_.out.size());
@@ -104,7 +106,8 @@ PhasedOperation::Outcome LargeCall::choose(Board& board, Board::Phase phase) {
         way_ = std::make_unique<Direct>(call_, std::move(sources), board.rank());
         return way_->read(board, phase);
     }
-    const std::size_t longest = call_.kind == CallKind::all_to_all ? longest_part(board, phase) : 0;
+    const std::size_t longest =
+        call_.kind == CallKind::all_to_all ? longest_part(board, phase) : 0;
     way_ = std::make_unique<Staged>(call_, board, longest);
     return Outcome::next_phase;
 }
@@ -117,7 +120,8 @@ void LargeCall::check_parts(const Board& board, Board::Phase phase) const {
             throw LibraryError(
                 "shared memory",
                 1,
-                fmt::format("rank {} sends {} bytes where {} are expected", member, sent, taken),
+                fmt::format(
+                    "rank {} sends {} bytes where {} are expected", member, sent, taken),
                 "all_to_all",
                 Where::here());
         }

@@ -78,8 +78,8 @@ SharedHeap::SharedHeap(std::int64_t self, std::vector<SharedSegment> segments)
       segments_(std::move(segments)),
       // The first page holds the segment's nonce.
       blocks_(page,
-              static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())) {
-}
+              static_cast<std::int64_t>(
+                  segments_[static_cast<std::size_t>(self)].bytes().size())) {}
 
 std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
     free_retired();

@@ -8,8 +8,8 @@
 #include <exception>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
+#include <utility>
 
 #include <fmt/format.h>
 

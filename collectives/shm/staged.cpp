@@ -160,7 +160,7 @@ void Staged::fetch(const Board& board, Board::Phase phase, std::size_t round) co
             continue;
         }
         if (i != rank_) {
-            const std::size_t offset = goes_to_all(call_.kind)              ? 0
+            const std::size_t offset = goes_to_all(call_.kind)               ? 0
                                        : call_.kind == CallKind::all_to_all ? rank_ * piece_bytes_
                                                                             : i * piece_bytes_;
             const std::byte* const window = board.window(static_cast<std::int64_t>(i), phase);

@@ -87,8 +87,8 @@ class Comparison {
     Comparison(Communicator& world, MPI_Comm raw, Communicator& shm, SharedHeap& heap, Line line)
         : world_(world), raw_(raw), shm_(shm), line_(line) {
         const std::int64_t part = line.bytes / world.size();
-        const auto in =
-            static_cast<std::size_t>(line.operation == Operation::all_gather ? part : line.bytes);
+        const auto in = static_cast<std::size_t>(
+            line.operation == Operation::all_gather ? part : line.bytes);
         const auto out = static_cast<std::size_t>(
             line.operation == Operation::reduce_scatter ? part : line.bytes);
         memory_ = std::make_unique<std::byte[]>(in + out + line_bytes);
@@ -162,8 +162,11 @@ class Comparison {
         Pending pending = [&] {
             switch (line_.operation) {
                 case Operation::reduce_scatter:
-                    return shm_.reduce_scatter(
-                        buffers.in, buffers.out, line_.type, Reduction::sum, Urgency::immediate);
+                    return shm_.reduce_scatter(buffers.in,
+                                               buffers.out,
+                                               line_.type,
+                                               Reduction::sum,
+                                               Urgency::immediate);
                 case Operation::all_gather:
                     return shm_.all_gather(buffers.in, buffers.out, Urgency::immediate);
                 case Operation::all_reduce:
@@ -187,8 +190,9 @@ class Comparison {
         const bool scatter = line_.operation == Operation::reduce_scatter;
         for (std::int64_t i = 0; i < world_.size(); ++i) {
             const std::size_t offset = static_cast<std::size_t>(i) * bytes;
-            std::memcpy(
-                to + (scatter ? 0 : offset), ordinary_.in.data() + (scatter ? offset : 0), bytes);
+            std::memcpy(to + (scatter ? 0 : offset),
+                        ordinary_.in.data() + (scatter ? offset : 0),
+                        bytes);
         }
     }
 
@@ -264,7 +268,8 @@ std::vector<Line> lines(std::int64_t largest) {
             result.push_back({.operation = operation, .type = type, .bytes = bytes});
         }
     };
-    for (const std::int64_t bytes : {4 * kib, 64 * kib, mib, 16 * mib, 64 * mib, 256 * mib}) {
+    for (const std::int64_t bytes :
+         {4 * kib, 64 * kib, mib, 16 * mib, 64 * mib, 256 * mib}) {
         add(Operation::all_reduce, DType::fp32, bytes);
     }
     for (const std::int64_t bytes : {16 * mib, 64 * mib, 256 * mib}) {
@@ -290,38 +295,22 @@ bool run(const MpiSession& session, std::int64_t largest) {
     if (prints) {
         fmt::print("{}, {} ranks, sum out of place\n", MpiSession::version(), session.size());
         fmt::print("{:<14} {:>4} {:>8} {:>11} {:>11} {:>11} {:>11} {:>7} {:>7} {:>7} {:>7}\n",
-                   "operation",
-                   "type",
-                   "KiB",
-                   "MPI, us",
-                   "heap, us",
-                   "ordin., us",
-                   "copies, us",
-                   "heap x",
-                   "ordin x",
-                   "spread",
-                   "/copies");
+                   "operation", "type", "KiB", "MPI, us", "heap, us", "ordin., us", "copies, us",
+                   "heap x", "ordin x", "spread", "/copies");
     }
     for (const Line& line : lines(largest)) {
         Comparison comparison(*world, raw, *shm, *heap, line);
         const Samples samples = comparison.measure();
         const std::string text = verdict(line, samples, missed);
         if (prints) {
-            fmt::print(
-                "{:<14} {:>4} {:>8} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>7.2f} {:>7.2f} "
-                "{:>7.2f} {:>7.2f}{}\n",
-                name_of(line.operation),
-                to_string(line.type),
-                line.bytes / kib,
-                1e6 * median(samples.native),
-                1e6 * median(samples.heap),
-                1e6 * median(samples.ordinary),
-                1e6 * median(samples.copies),
-                median_ratio(samples.native, samples.heap),
-                median_ratio(samples.native, samples.ordinary),
-                spread(samples.ordinary),
-                1 / median_ratio(samples.copies, samples.heap),
-                text);
+            fmt::print("{:<14} {:>4} {:>8} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>7.2f} {:>7.2f} "
+                       "{:>7.2f} {:>7.2f}{}\n",
+                       name_of(line.operation), to_string(line.type), line.bytes / kib,
+                       1e6 * median(samples.native), 1e6 * median(samples.heap),
+                       1e6 * median(samples.ordinary), 1e6 * median(samples.copies),
+                       median_ratio(samples.native, samples.heap),
+                       median_ratio(samples.native, samples.ordinary), spread(samples.ordinary),
+                       1 / median_ratio(samples.copies, samples.heap), text);
             std::fflush(stdout);
         }
     }

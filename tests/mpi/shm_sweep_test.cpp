@@ -166,7 +166,8 @@ std::int64_t wrong(std::span<const T> results,
                    Reduction reduction) {
     std::int64_t count = 0;
     for (std::size_t i = 0; i < results.size(); ++i) {
-        const Expected each = expected<T>(members, first + static_cast<std::int64_t>(i), reduction);
+        const Expected each =
+            expected<T>(members, first + static_cast<std::int64_t>(i), reduction);
         count += std::abs(to_double(results[i]) - each.value) <= each.bound ? 0 : 1;
     }
     return count;
@@ -206,13 +207,11 @@ void reduce_scatter_is_right(Communicator& group,
     Array<T> in(heap, setting.memory, setting.count * group.size());
     Array<T> out(heap, setting.memory, setting.place == Place::apart ? setting.count : 0);
     fill(in.elements(), group.rank().value());
-    const std::span<std::byte> result =
-        setting.place == Place::apart ? out.part(0, setting.count) : in.part(first, setting.count);
-    finish(group.reduce_scatter(in.part(0, setting.count * group.size()),
-                                result,
-                                TypeOf<T>::type,
-                                reduction,
-                                setting.urgency));
+    const std::span<std::byte> result = setting.place == Place::apart
+                                            ? out.part(0, setting.count)
+                                            : in.part(first, setting.count);
+    finish(group.reduce_scatter(
+        in.part(0, setting.count * group.size()), result, TypeOf<T>::type, reduction, setting.urgency));
     const std::span<const T> values{reinterpret_cast<const T*>(result.data()),
                                     static_cast<std::size_t>(setting.count)};
     EXPECT_EQ(wrong<T>(values, group.size(), first, reduction), 0)
@@ -223,8 +222,9 @@ void all_gather_is_right(Communicator& group, SharedHeap& heap, const Setting& s
     const std::int64_t first = group.rank().value() * setting.count;
     Array<std::int32_t> out(heap, setting.memory, setting.count * group.size());
     Array<std::int32_t> in(heap, setting.memory, setting.place == Place::apart ? setting.count : 0);
-    const std::span<std::byte> mine =
-        setting.place == Place::apart ? in.part(0, setting.count) : out.part(first, setting.count);
+    const std::span<std::byte> mine = setting.place == Place::apart
+                                          ? in.part(0, setting.count)
+                                          : out.part(first, setting.count);
     fill(std::span{reinterpret_cast<std::int32_t*>(mine.data()),
                    static_cast<std::size_t>(setting.count)},
          group.rank().value());
@@ -305,8 +305,8 @@ void for_each_setting(std::int64_t members, Check&& check) {
         for (const Memory memory : memories) {
             for (const Place place : places) {
                 const Urgency urgency = urgencies[static_cast<std::size_t>(count % 2)];
-                check(
-                    Setting{.memory = memory, .place = place, .urgency = urgency, .count = count});
+                check(Setting{
+                    .memory = memory, .place = place, .urgency = urgency, .count = count});
             }
         }
     }
@@ -345,12 +345,16 @@ TEST_F(ShmSweep, messages_of_many_chunks_are_right) {
     }
     for (const Memory memory : memories) {
         for (const Place place : places) {
-            const Setting setting{
-                .memory = memory, .place = place, .urgency = Urgency::background, .count = 900'007};
+            const Setting setting{.memory = memory,
+                                  .place = place,
+                                  .urgency = Urgency::background,
+                                  .count = 900'007};
             all_reduce_is_right<float>(*all, *heap(), Reduction::sum, setting);
             all_reduce_is_right<Bf16>(*all, *heap(), Reduction::average, setting);
-            const Setting part{
-                .memory = memory, .place = place, .urgency = Urgency::immediate, .count = 300'007};
+            const Setting part{.memory = memory,
+                               .place = place,
+                               .urgency = Urgency::immediate,
+                               .count = 300'007};
             reduce_scatter_is_right<float>(*all, *heap(), Reduction::sum, part);
             all_gather_is_right(*all, *heap(), part);
             broadcast_is_right(*all, *heap(), part);
@@ -401,8 +405,8 @@ TEST_F(ShmSweep, who_does_not_arrive_is_named) {
     std::vector<float> buffer(10, 1.0F);
     const GroupRank late{all->size() - 1};
     if (all->rank() != late) {
-        Pending pending = all->all_reduce(
-            bytes(buffer), bytes(buffer), DType::fp32, Reduction::sum, Urgency::background);
+        Pending pending =
+            all->all_reduce(bytes(buffer), bytes(buffer), DType::fp32, Reduction::sum, Urgency::background);
         try {
             wait_patiently(pending, {.timeout = std::chrono::milliseconds{100}});
             ADD_FAILURE() << "complete without the last rank";

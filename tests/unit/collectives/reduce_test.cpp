@@ -115,7 +115,8 @@ TYPED_TEST_SUITE(Reduce, Types);
 TYPED_TEST(Reduce, is_exact_on_small_integers) {
     for (const std::size_t inputs : {1U, 2U, 3U, 4U, 5U, 8U, 9U, 17U}) {
         for (const std::size_t count : {0U, 1U, 63U, 1024U, 3001U}) {
-            for (const Reduction reduction : {Reduction::sum, Reduction::max, Reduction::average}) {
+            for (const Reduction reduction :
+                 {Reduction::sum, Reduction::max, Reduction::average}) {
                 for (const Stores stores : {Stores::cached, Stores::streamed}) {
                     std::vector<std::vector<TypeParam>> from;
                     for (std::size_t input = 0; input < inputs; ++input) {
@@ -215,8 +216,9 @@ TEST(ReduceFloats, stay_within_the_bound_of_recursive_summation) {
         size += std::abs(static_cast<double>(values.back()));
     }
     // Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., equation 4.4.
-    EXPECT_NEAR(
-        static_cast<double>(reduced(values, Reduction::sum)), exact, (inputs - 1) * 0x1p-24 * size);
+    EXPECT_NEAR(static_cast<double>(reduced(values, Reduction::sum)),
+                exact,
+                (inputs - 1) * 0x1p-24 * size);
 }
 
 TEST(CopyBytes, copies_any_length_from_any_place_to_any_other) {
