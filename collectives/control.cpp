@@ -18,8 +18,9 @@ std::span<std::byte> bytes_of(std::string& text) {
 std::vector<std::int64_t> lengths_of(Communicator& group, const std::string& text) {
     const std::vector<std::int64_t> mine{static_cast<std::int64_t>(text.size())};
     std::vector<std::int64_t> all(static_cast<std::size_t>(group.size()));
-    Pending pending =
-        group.all_gather(std::as_bytes(std::span{mine}), std::as_writable_bytes(std::span{all}));
+    Pending pending = group.all_gather(std::as_bytes(std::span{mine}),
+                                       std::as_writable_bytes(std::span{all}),
+                                       Urgency::background);
     wait_patiently(pending);
     return all;
 }
@@ -66,19 +67,20 @@ std::vector<std::string> all_gather_text(Communicator& group, const std::string&
 
 std::string broadcast_text(Communicator& group, GroupRank root, const std::string& text) {
     std::vector<std::int64_t> length{static_cast<std::int64_t>(text.size())};
-    Pending announced = group.broadcast(std::as_writable_bytes(std::span{length}), root);
+    Pending announced =
+        group.broadcast(std::as_writable_bytes(std::span{length}), root, Urgency::background);
     wait_patiently(announced);
     std::string result = group.rank() == root ? text : std::string{};
     result.resize(static_cast<std::size_t>(length.front()));
-    Pending sent = group.broadcast(bytes_of(result), root);
+    Pending sent = group.broadcast(bytes_of(result), root, Urgency::background);
     wait_patiently(sent);
     return result;
 }
 
 void barrier(Communicator& group, Urgency urgency) {
     std::vector<std::int64_t> arrived{1};
-    Pending pending = group.all_reduce(
-        std::as_writable_bytes(std::span{arrived}), DType::int64, Reduction::sum, urgency);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span{arrived});
+    Pending pending = group.all_reduce(bytes, bytes, DType::int64, Reduction::sum, urgency);
     wait_patiently(pending);
 }
 

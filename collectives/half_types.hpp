@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// 16-bit floating-point values as bit patterns: conversion, and reductions that compute in fp32.
+// 16-bit floating-point values as bit patterns: conversion from and to fp32.
 #pragma once
 
 #include <bit>
 #include <cstdint>
-#include <span>
 
 namespace traindyno {
 
@@ -22,10 +21,11 @@ enum class Fp16 : std::uint16_t {};
 [[nodiscard]] constexpr Bf16 to_bf16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t to_even = (bits >> 16) & 1U;
-    const std::uint32_t rounded = (bits + 0x7fffU + to_even) >> 16;
-    const std::uint32_t quiet_nan = (bits >> 16) | 0x40U;
+    const std::uint32_t rounded = bits + 0x7fffU + to_even;
+    const std::uint32_t quiet_nan = bits | 0x400000U;
     const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
-    return static_cast<Bf16>(is_nan ? quiet_nan : rounded);
+    // One shift at the end: narrowing each choice instead costs vector code half its speed.
+    return static_cast<Bf16>((is_nan ? quiet_nan : rounded) >> 16);
 }
 
 [[nodiscard]] constexpr float to_float(Fp16 value) {
@@ -59,11 +59,5 @@ enum class Fp16 : std::uint16_t {};
     const std::uint32_t rounded = magnitude - 0x38000000U + 0xfffU + to_even;
     return static_cast<Fp16>(sign | (rounded >> 13));
 }
-
-// Element by element, in fp32: into <- into + from, and into <- max(into, from). Equal lengths.
-void add_halves(std::span<const Bf16> from, std::span<Bf16> into);
-void add_halves(std::span<const Fp16> from, std::span<Fp16> into);
-void max_halves(std::span<const Bf16> from, std::span<Bf16> into);
-void max_halves(std::span<const Fp16> from, std::span<Fp16> into);
 
 }  // namespace traindyno

@@ -33,6 +33,13 @@ UniqueDatatype runs_and_rest(std::int64_t bytes, std::int64_t run) {
 
 }  // namespace
 
+UniqueDatatype type_spanning(std::int64_t bytes, std::int64_t largest_count) {
+    UniqueDatatype spanning = runs_and_rest(bytes, std::min(bytes, largest_count));
+    MPI_Datatype type = spanning.get();
+    TD_MPI(MPI_Type_commit(&type));
+    return spanning;
+}
+
 ByteLayout::ByteLayout(std::size_t whole, std::int64_t parts, std::int64_t largest_count) {
     const auto whole_bytes = static_cast<std::int64_t>(whole);
     const std::int64_t bytes = whole_bytes / parts;
@@ -40,9 +47,7 @@ ByteLayout::ByteLayout(std::size_t whole, std::int64_t parts, std::int64_t large
         count_ = static_cast<int>(bytes);
         return;
     }
-    large_ = runs_and_rest(bytes, std::min(bytes, largest_count));
-    MPI_Datatype type = large_.get();
-    TD_MPI(MPI_Type_commit(&type));
+    large_ = type_spanning(bytes, largest_count);
 }
 
 }  // namespace traindyno

@@ -11,6 +11,9 @@
 
 namespace traindyno {
 
+/// A committed type that spans `bytes` > 0, made of runs of at most `largest_count`.
+[[nodiscard]] UniqueDatatype type_spanning(std::int64_t bytes, std::int64_t largest_count);
+
 /// One of `parts` equal, contiguous parts of `whole` bytes, as (count, datatype): MPI_BYTE while
 /// the whole fits into `largest_count` (MPI libraries multiply ranks by counts as ints), else one
 /// element of a type that spans the part. May go as soon as the operation has been posted.

@@ -36,6 +36,7 @@ class ElementTypes {
     ElementTypes();
 
     [[nodiscard]] MPI_Datatype datatype(DType type) const;
+    /// An average is summed; whoever asked divides.
     [[nodiscard]] MPI_Op operation(DType type, Reduction reduction) const;
 
   private:

@@ -2,12 +2,19 @@
 #include "collectives/mpi/mpi_communicator.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
+#include "collectives/arguments.hpp"
+#include "collectives/divide.hpp"
+#include "collectives/followed_by.hpp"
 #include "collectives/mpi/abort_job.hpp"
 #include "collectives/mpi/byte_layout.hpp"
 #include "collectives/mpi/check.hpp"
 #include "collectives/mpi/element_types.hpp"
+#include "collectives/mpi/exchange_layout.hpp"
 #include "collectives/mpi/request_operation.hpp"
 #include "collectives/serial/serial_communicator.hpp"
 #include "emulator/base/unique_handle.hpp"
@@ -28,11 +35,40 @@ struct CommTraits {
 
 using UniqueComm = UniqueHandle<CommTraits>;
 
-std::int64_t elements_in(std::size_t bytes, DType type) {
-    const auto count = static_cast<std::int64_t>(bytes);
-    TD_EXPECT(count % element_size(type) == 0);
-    return count / element_size(type);
+std::int64_t elements_in(std::span<const std::byte> buffer, DType type) {
+    return static_cast<std::int64_t>(buffer.size()) / element_size(type);
 }
+
+/// The calls of one operation, all blocking or all not.
+class Requests {
+  public:
+    explicit Requests(Urgency urgency) : urgency_(urgency) {}
+
+    /// Calls one of both forms of an MPI function.
+    template <class... Arguments>
+    [[nodiscard]] int call(int (*blocking)(Arguments...),
+                           std::type_identity_t<int (*)(Arguments..., MPI_Request*)> non_blocking,
+                           std::type_identity_t<Arguments>... arguments) {
+        return urgency_ == Urgency::immediate ? blocking(arguments...)
+                                              : non_blocking(arguments..., add());
+    }
+
+    /// What the calls so far are; already complete if they were blocking.
+    [[nodiscard]] Pending pending() && {
+        return operation_ ? Pending{std::move(operation_)} : Pending{};
+    }
+
+  private:
+    [[nodiscard]] MPI_Request* add() {
+        if (!operation_) {
+            operation_ = std::make_unique<RequestOperation>();
+        }
+        return operation_->add();
+    }
+
+    Urgency urgency_;
+    std::unique_ptr<RequestOperation> operation_;
+};
 
 /// Calls `post(first, count)` for consecutive pieces of at most `largest` elements; once, with 0,
 /// when there are none, since every member must take part in the call.
@@ -63,24 +99,47 @@ class MpiCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return size_; }
 
-    Pending all_reduce(std::span<std::byte> buffer,
+    Pending all_reduce(std::span<const std::byte> in,
+                       std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
                        Urgency urgency) override;
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
-                           Reduction reduction) override;
-    Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) override;
-    Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) override;
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root) override;
+                           Reduction reduction,
+                           Urgency urgency) override;
+    Pending all_gather(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       Urgency urgency) override;
+    Pending all_to_all(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       const Exchange& parts,
+                       Urgency urgency) override;
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override;
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override;
     Pending recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) override;
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t color,
                                                       std::int32_t key) override;
     void abort(int exit_code, std::string_view reason) noexcept override;
 
+    [[nodiscard]] std::string_view carrier(CollectiveOp /*op*/,
+                                           std::size_t /*bytes*/,
+                                           Urgency /*urgency*/) const override {
+        return "mpi";
+    }
+
   private:
+    Pending scatter_reduced(std::span<const std::byte> in,
+                            std::span<std::byte> out,
+                            DType type,
+                            Reduction reduction,
+                            Urgency urgency);
+    [[nodiscard]] Pending averaged(Pending sum,
+                                   std::span<std::byte> out,
+                                   DType type,
+                                   Reduction reduction) const;
+
     UniqueComm comm_;
     GroupRank rank_;
     std::int64_t size_;
@@ -101,101 +160,166 @@ std::unique_ptr<Communicator> wrap(UniqueComm comm,
     return std::make_unique<MpiCommunicator>(std::move(comm), GroupRank{rank}, size, types, limits);
 }
 
-Pending MpiCommunicator::all_reduce(std::span<std::byte> buffer,
+Pending MpiCommunicator::all_reduce(std::span<const std::byte> in,
+                                    std::span<std::byte> out,
                                     DType type,
                                     Reduction reduction,
                                     Urgency urgency) {
-    MPI_Datatype datatype = types_->datatype(type);
-    MPI_Op op = types_->operation(type, reduction);
-    const std::int64_t elements = elements_in(buffer.size(), type);
-    const auto at = [&](std::int64_t first) { return buffer.data() + first * element_size(type); };
-    if (urgency == Urgency::immediate) {
-        for_each_piece(elements, limits_.largest_count, [&](std::int64_t first, int count) {
-            TD_MPI(MPI_Allreduce(MPI_IN_PLACE, at(first), count, datatype, op, comm_.get()));
-        });
-        return {};
-    }
-    auto operation = std::make_unique<RequestOperation>();
-    for_each_piece(elements, limits_.largest_count, [&](std::int64_t first, int count) {
-        TD_MPI(MPI_Iallreduce(
-            MPI_IN_PLACE, at(first), count, datatype, op, comm_.get(), operation->add()));
+    const bool in_place = check_all_reduce(in, out, type) == Placement::in_place;
+    Requests requests{urgency};
+    for_each_piece(elements_in(out, type), limits_.largest_count, [&](auto first, int count) {
+        const std::int64_t offset = first * element_size(type);
+        TD_MPI(requests.call(MPI_Allreduce,
+                             MPI_Iallreduce,
+                             in_place ? MPI_IN_PLACE : in.data() + offset,
+                             out.data() + offset,
+                             count,
+                             types_->datatype(type),
+                             types_->operation(type, reduction),
+                             comm_.get()));
     });
-    return Pending{std::move(operation)};
+    return averaged(std::move(requests).pending(), out, type, reduction);
 }
 
 Pending MpiCommunicator::reduce_scatter(std::span<const std::byte> in,
                                         std::span<std::byte> out,
                                         DType type,
-                                        Reduction reduction) {
-    TD_EXPECT(in.size() == out.size() * static_cast<std::size_t>(size_));
+                                        Reduction reduction,
+                                        Urgency urgency) {
+    if (check_reduce_scatter(in, out, type, *this) == Placement::apart) {
+        return averaged(scatter_reduced(in, out, type, reduction, urgency), out, type, reduction);
+    }
+    // MPI's own "in place" leaves the result at the front, where another part was.
+    const std::shared_ptr<std::byte[]> apart{new std::byte[out.size()]};
+    Pending pending =
+        scatter_reduced(in, std::span{apart.get(), out.size()}, type, reduction, urgency);
+    return averaged(followed_by(std::move(pending),
+                                [apart, out] { std::memcpy(out.data(), apart.get(), out.size()); }),
+                    out,
+                    type,
+                    reduction);
+}
+
+/// Sums where an average is asked for.
+Pending MpiCommunicator::scatter_reduced(std::span<const std::byte> in,
+                                         std::span<std::byte> out,
+                                         DType type,
+                                         Reduction reduction,
+                                         Urgency urgency) {
     MPI_Datatype datatype = types_->datatype(type);
     MPI_Op op = types_->operation(type, reduction);
-    const std::int64_t elements = elements_in(out.size(), type);
-    auto operation = std::make_unique<RequestOperation>();
+    const std::int64_t elements = elements_in(out, type);
+    Requests requests{urgency};
     if (elements * size_ <= limits_.largest_count) {
-        TD_MPI(MPI_Ireduce_scatter_block(in.data(),
-                                         out.data(),
-                                         static_cast<int>(elements),
-                                         datatype,
-                                         op,
-                                         comm_.get(),
-                                         operation->add()));
-        return Pending{std::move(operation)};
+        TD_MPI(requests.call(MPI_Reduce_scatter_block,
+                             MPI_Ireduce_scatter_block,
+                             in.data(),
+                             out.data(),
+                             static_cast<int>(elements),
+                             datatype,
+                             op,
+                             comm_.get()));
+        return std::move(requests).pending();
     }
     // Reductions take no derived types, so a piece of every part cannot be described at once.
     for (int root = 0; root < size_; ++root) {
         const std::byte* const part = in.data() + root * elements * element_size(type);
         for_each_piece(elements, limits_.largest_count, [&](std::int64_t first, int count) {
             const std::int64_t offset = first * element_size(type);
-            TD_MPI(MPI_Ireduce(part + offset,
-                               out.data() + offset,
-                               count,
-                               datatype,
-                               op,
-                               root,
-                               comm_.get(),
-                               operation->add()));
+            TD_MPI(requests.call(MPI_Reduce,
+                                 MPI_Ireduce,
+                                 part + offset,
+                                 out.data() + offset,
+                                 count,
+                                 datatype,
+                                 op,
+                                 root,
+                                 comm_.get()));
         });
     }
-    return Pending{std::move(operation)};
+    return std::move(requests).pending();
 }
 
-Pending MpiCommunicator::all_gather(std::span<const std::byte> in, std::span<std::byte> out) {
-    TD_EXPECT(out.size() == in.size() * static_cast<std::size_t>(size_));
+Pending MpiCommunicator::all_gather(std::span<const std::byte> in,
+                                    std::span<std::byte> out,
+                                    Urgency urgency) {
+    const bool in_place = check_all_gather(in, out, *this) == Placement::in_place;
     const ByteLayout part{out.size(), size_, limits_.largest_count};
-    auto operation = std::make_unique<RequestOperation>();
-    TD_MPI(MPI_Iallgather(in.data(),
-                          part.count(),
-                          part.type(),
-                          out.data(),
-                          part.count(),
-                          part.type(),
-                          comm_.get(),
-                          operation->add()));
-    return Pending{std::move(operation)};
-}
-
-Pending MpiCommunicator::all_to_all(std::span<const std::byte> in, std::span<std::byte> out) {
-    TD_EXPECT(in.size() == out.size() && in.size() % static_cast<std::size_t>(size_) == 0);
-    const ByteLayout part{in.size(), size_, limits_.largest_count};
-    auto operation = std::make_unique<RequestOperation>();
-    TD_MPI(MPI_Ialltoall(in.data(),
+    Requests requests{urgency};
+    TD_MPI(requests.call(MPI_Allgather,
+                         MPI_Iallgather,
+                         in_place ? MPI_IN_PLACE : in.data(),
                          part.count(),
                          part.type(),
                          out.data(),
                          part.count(),
                          part.type(),
-                         comm_.get(),
-                         operation->add()));
-    return Pending{std::move(operation)};
+                         comm_.get()));
+    return std::move(requests).pending();
 }
 
-Pending MpiCommunicator::broadcast(std::span<std::byte> buffer, GroupRank root) {
+Pending MpiCommunicator::all_to_all(std::span<const std::byte> in,
+                                    std::span<std::byte> out,
+                                    const Exchange& parts,
+                                    Urgency urgency) {
+    check_all_to_all(in, out, parts, *this);
+    Requests requests{urgency};
+    if (!parts.sent.empty()) {
+        const auto sent = std::make_shared<const ExchangeLayout>(parts.sent, limits_.largest_count);
+        const auto received =
+            std::make_shared<const ExchangeLayout>(parts.received, limits_.largest_count);
+        // Open MPI 4.1's MPI_Ialltoallv takes equal addresses for MPI_IN_PLACE (NBC_IN_PLACE),
+        // which a member that sends nothing may have by chance: the others would wait for ever.
+        static constexpr std::byte nothing{};
+        TD_MPI(requests.call(MPI_Alltoallv,
+                             MPI_Ialltoallv,
+                             in.empty() ? &nothing : in.data(),
+                             sent->counts(),
+                             sent->offsets(),
+                             sent->type(),
+                             out.data(),
+                             received->counts(),
+                             received->offsets(),
+                             received->type(),
+                             comm_.get()));
+        // MPI reads the arrays until it is done.
+        return followed_by(std::move(requests).pending(), [sent, received] {});
+    }
+    const ByteLayout part{in.size(), size_, limits_.largest_count};
+    TD_MPI(requests.call(MPI_Alltoall,
+                         MPI_Ialltoall,
+                         in.data(),
+                         part.count(),
+                         part.type(),
+                         out.data(),
+                         part.count(),
+                         part.type(),
+                         comm_.get()));
+    return std::move(requests).pending();
+}
+
+Pending MpiCommunicator::broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) {
     const ByteLayout layout{buffer.size(), 1, limits_.largest_count};
-    auto operation = std::make_unique<RequestOperation>();
-    TD_MPI(MPI_Ibcast(
-        buffer.data(), layout.count(), layout.type(), root.value(), comm_.get(), operation->add()));
-    return Pending{std::move(operation)};
+    Requests requests{urgency};
+    TD_MPI(requests.call(MPI_Bcast,
+                         MPI_Ibcast,
+                         buffer.data(),
+                         layout.count(),
+                         layout.type(),
+                         root.value(),
+                         comm_.get()));
+    return std::move(requests).pending();
+}
+
+Pending MpiCommunicator::averaged(Pending sum,
+                                  std::span<std::byte> out,
+                                  DType type,
+                                  Reduction reduction) const {
+    if (reduction != Reduction::average) {
+        return sum;
+    }
+    return followed_by(std::move(sum),
+                       [out, type, size = size_] { divide_elements(out, type, size); });
 }
 
 Pending MpiCommunicator::send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) {

@@ -104,6 +104,8 @@ ncclDataType_t element_type(DType type) {
             return ncclFloat16;
         case DType::fp64:
             return ncclFloat64;
+        case DType::int32:
+            return ncclInt32;
         case DType::int64:
             return ncclInt64;
     }
@@ -111,7 +113,15 @@ ncclDataType_t element_type(DType type) {
 }
 
 ncclRedOp_t operation(Reduction reduction) {
-    return reduction == Reduction::sum ? ncclSum : ncclMax;
+    switch (reduction) {
+        case Reduction::sum:
+            return ncclSum;
+        case Reduction::max:
+            return ncclMax;
+        case Reduction::average:
+            return ncclAvg;
+    }
+    return ncclNumOps;
 }
 
 std::size_t count(std::int64_t elements) {
@@ -145,7 +155,8 @@ ncclUniqueId shared_id(Communicator& control, SimTime timeout) {
     if (control.rank() == GroupRank{0}) {
         TD_NCCL(ncclGetUniqueId(&id));
     }
-    Pending sent = control.broadcast(std::as_writable_bytes(std::span{id.internal}), GroupRank{0});
+    Pending sent = control.broadcast(
+        std::as_writable_bytes(std::span{id.internal}), GroupRank{0}, Urgency::background);
     wait_patiently(sent, {.timeout = timeout});
     return id;
 }
@@ -222,15 +233,16 @@ void NcclComm::issued(const char* call, std::int64_t bytes, ncclResult_t result)
     }
 }
 
-void NcclComm::all_reduce(std::byte* buffer,
+void NcclComm::all_reduce(const std::byte* in,
+                          std::byte* out,
                           std::int64_t elements,
                           DType type,
                           Reduction reduction,
                           cudaStream_t stream) {
     issued("ncclAllReduce",
            size_of(elements, type).value(),
-           ncclAllReduce(buffer,
-                         buffer,
+           ncclAllReduce(in,
+                         out,
                          count(elements),
                          element_type(type),
                          operation(reduction),
@@ -280,6 +292,25 @@ void NcclComm::all_to_all(const std::byte* in,
         }
     });
 #endif
+}
+
+void NcclComm::exchange(const std::byte* in,
+                        std::byte* out,
+                        std::span<const PartRange> sent,
+                        std::span<const PartRange> received,
+                        cudaStream_t stream) {
+    grouped([&] {
+        for (std::int64_t peer = 0; peer < size(); ++peer) {
+            const PartRange& to = sent[static_cast<std::size_t>(peer)];
+            const PartRange& from = received[static_cast<std::size_t>(peer)];
+            if (to.size > 0) {
+                send(in + to.begin, to.size, GroupRank{peer}, stream);
+            }
+            if (from.size > 0) {
+                recv(out + from.begin, from.size, GroupRank{peer}, stream);
+            }
+        }
+    });
 }
 
 void NcclComm::broadcast(std::byte* buffer,

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/communicator.hpp"
 #include "collectives/nccl/nccl_options.hpp"
 
@@ -32,7 +34,8 @@ class NcclComm {
     [[nodiscard]] std::int64_t size() const;
 
     // Lengths are of what each member gives, or gets.
-    void all_reduce(std::byte* buffer,
+    void all_reduce(const std::byte* in,
+                    std::byte* out,
                     std::int64_t elements,
                     DType type,
                     Reduction reduction,
@@ -45,6 +48,12 @@ class NcclComm {
                         cudaStream_t stream);
     void all_gather(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t stream);
     void all_to_all(const std::byte* in, std::byte* out, std::int64_t bytes, cudaStream_t stream);
+    /// Part i of `in` to member i, part i of `out` from it. Empty parts send nothing.
+    void exchange(const std::byte* in,
+                  std::byte* out,
+                  std::span<const PartRange> sent,
+                  std::span<const PartRange> received,
+                  cudaStream_t stream);
     void broadcast(std::byte* buffer, std::int64_t bytes, GroupRank root, cudaStream_t stream);
     void send(const std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t stream);
     void recv(std::byte* buffer, std::int64_t bytes, GroupRank peer, cudaStream_t stream);

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/nccl/nccl_lane.hpp"
 
 namespace traindyno {
@@ -102,42 +103,60 @@ class NcclCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return control_->size(); }
 
-    Pending all_reduce(std::span<std::byte> buffer,
+    Pending all_reduce(std::span<const std::byte> in,
+                       std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
                        Urgency /*urgency*/) override {
-        const std::int64_t elements = elements_in(buffer, type);
+        (void)check_all_reduce(in, out, type);
+        const std::int64_t elements = length(out) / element_size(type);
         return post(group_, [=](NcclComm& comm, cudaStream_t stream) {
-            comm.all_reduce(buffer.data(), elements, type, reduction, stream);
+            comm.all_reduce(in.data(), out.data(), elements, type, reduction, stream);
         });
     }
 
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
-                           Reduction reduction) override {
-        TD_EXPECT(in.size() == out.size() * members());
-        const std::int64_t elements = elements_in(out, type);
+                           Reduction reduction,
+                           Urgency /*urgency*/) override {
+        (void)check_reduce_scatter(in, out, type, *this);
+        const std::int64_t elements = length(out) / element_size(type);
         return post(group_, [=](NcclComm& comm, cudaStream_t stream) {
             comm.reduce_scatter(in.data(), out.data(), elements, type, reduction, stream);
         });
     }
 
-    Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) override {
-        TD_EXPECT(out.size() == in.size() * members());
+    Pending all_gather(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       Urgency /*urgency*/) override {
+        (void)check_all_gather(in, out, *this);
         return post(group_, [=](NcclComm& comm, cudaStream_t stream) {
             comm.all_gather(in.data(), out.data(), length(in), stream);
         });
     }
 
-    Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) override {
-        TD_EXPECT(in.size() == out.size() && in.size() % members() == 0);
-        return post(group_, [=, size = size()](NcclComm& comm, cudaStream_t stream) {
-            comm.all_to_all(in.data(), out.data(), length(in) / size, stream);
-        });
+    Pending all_to_all(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       const Exchange& parts,
+                       Urgency /*urgency*/) override {
+        check_all_to_all(in, out, parts, *this);
+        if (parts.sent.empty()) {
+            return post(group_, [=, size = size()](NcclComm& comm, cudaStream_t stream) {
+                comm.all_to_all(in.data(), out.data(), length(in) / size, stream);
+            });
+        }
+        return post(group_,
+                    [from = in.data(),
+                     to = out.data(),
+                     sent = part_ranges(parts.sent, in.size(), size()),
+                     received = part_ranges(parts.received, out.size(), size())](
+                        NcclComm& comm, cudaStream_t stream) {
+                        comm.exchange(from, to, sent, received, stream);
+                    });
     }
 
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root) override {
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency /*urgency*/) override {
         expect_member(root, "ncclBroadcast");
         return post(group_, [=](NcclComm& comm, cudaStream_t stream) {
             comm.broadcast(buffer.data(), length(buffer), root, stream);
@@ -184,13 +203,6 @@ class NcclCommunicator final : public Communicator {
     [[nodiscard]] static std::int64_t length(std::span<const std::byte> buffer) {
         return static_cast<std::int64_t>(buffer.size());
     }
-
-    [[nodiscard]] static std::int64_t elements_in(std::span<const std::byte> buffer, DType type) {
-        TD_EXPECT(length(buffer) % element_size(type) == 0);
-        return length(buffer) / element_size(type);
-    }
-
-    [[nodiscard]] std::size_t members() const { return static_cast<std::size_t>(size()); }
 
     /// An error that NCCL finds would be the end of the communicator.
     void expect_member(GroupRank peer, const char* call, Where where = Where::here()) const {

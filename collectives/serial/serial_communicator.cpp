@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/arguments.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -73,9 +74,10 @@ void deliver(Send& send, Receive& receive, Where where = Where::here()) {
     receive.complete = true;
 }
 
-Pending copied(std::span<const std::byte> in, std::span<std::byte> out) {
-    TD_EXPECT(in.size() == out.size());
-    std::copy(in.begin(), in.end(), out.begin());
+Pending copied(std::span<const std::byte> in, std::span<std::byte> out, Placement placement) {
+    if (placement == Placement::apart) {
+        std::copy(in.begin(), in.end(), out.begin());
+    }
     return {};
 }
 
@@ -97,31 +99,40 @@ void end_process(int exit_code, std::string_view reason) noexcept {
 
 }  // namespace
 
-Pending SerialCommunicator::all_reduce(std::span<std::byte> buffer,
+Pending SerialCommunicator::all_reduce(std::span<const std::byte> in,
+                                       std::span<std::byte> out,
                                        DType type,
                                        Reduction /*reduction*/,
                                        Urgency /*urgency*/) {
-    TD_EXPECT(buffer.size() % static_cast<std::size_t>(element_size(type)) == 0);
-    return {};
+    return copied(in, out, check_all_reduce(in, out, type));
 }
 
 Pending SerialCommunicator::reduce_scatter(std::span<const std::byte> in,
                                            std::span<std::byte> out,
                                            DType type,
-                                           Reduction /*reduction*/) {
-    TD_EXPECT(in.size() % static_cast<std::size_t>(element_size(type)) == 0);
-    return copied(in, out);
+                                           Reduction /*reduction*/,
+                                           Urgency /*urgency*/) {
+    return copied(in, out, check_reduce_scatter(in, out, type, *this));
 }
 
-Pending SerialCommunicator::all_gather(std::span<const std::byte> in, std::span<std::byte> out) {
-    return copied(in, out);
+Pending SerialCommunicator::all_gather(std::span<const std::byte> in,
+                                       std::span<std::byte> out,
+                                       Urgency /*urgency*/) {
+    return copied(in, out, check_all_gather(in, out, *this));
 }
 
-Pending SerialCommunicator::all_to_all(std::span<const std::byte> in, std::span<std::byte> out) {
-    return copied(in, out);
+Pending SerialCommunicator::all_to_all(std::span<const std::byte> in,
+                                       std::span<std::byte> out,
+                                       const Exchange& parts,
+                                       Urgency /*urgency*/) {
+    check_all_to_all(in, out, parts, *this);
+    TD_EXPECT(in.size() == out.size());
+    return copied(in, out, Placement::apart);
 }
 
-Pending SerialCommunicator::broadcast(std::span<std::byte> /*buffer*/, GroupRank root) {
+Pending SerialCommunicator::broadcast(std::span<std::byte> /*buffer*/,
+                                      GroupRank root,
+                                      Urgency /*urgency*/) {
     expect_self(root, "broadcast");
     return {};
 }

@@ -23,17 +23,24 @@ class SerialCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return 1; }
 
-    Pending all_reduce(std::span<std::byte> buffer,
+    Pending all_reduce(std::span<const std::byte> in,
+                       std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
                        Urgency urgency) override;
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
-                           Reduction reduction) override;
-    Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) override;
-    Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) override;
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root) override;
+                           Reduction reduction,
+                           Urgency urgency) override;
+    Pending all_gather(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       Urgency urgency) override;
+    Pending all_to_all(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       const Exchange& parts,
+                       Urgency urgency) override;
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override;
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override;
     Pending recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) override;
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t color,

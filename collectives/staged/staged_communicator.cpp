@@ -8,6 +8,9 @@
 #include <exception>
 #include <functional>
 #include <utility>
+#include <vector>
+
+#include "collectives/arguments.hpp"
 
 namespace traindyno {
 
@@ -122,54 +125,74 @@ class StagedCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return host_->size(); }
 
-    Pending all_reduce(std::span<std::byte> buffer,
+    Pending all_reduce(std::span<const std::byte> in,
+                       std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
                        Urgency urgency) override {
-        const auto transfer = in_place(buffer, buffer);
-        transfer->begin = [this, type, reduction, urgency, bytes = transfer->down] {
-            return host_->all_reduce(bytes, type, reduction, urgency);
-        };
-        Pending pending = post(transfer);
-        while (urgency == Urgency::immediate && !pending.done()) {
-        }
-        return pending;
+        const auto transfer = check_all_reduce(in, out, type) == Placement::in_place
+                                  ? in_place(in, out)
+                                  : two_buffers(in, out);
+        transfer->begin =
+            [this, type, reduction, urgency, from = transfer->down, to = transfer->up] {
+                return host_->all_reduce(from, to, type, reduction, urgency);
+            };
+        return post(transfer, urgency);
     }
 
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
-                           Reduction reduction) override {
+                           Reduction reduction,
+                           Urgency urgency) override {
+        (void)check_reduce_scatter(in, out, type, *this);
         const auto transfer = two_buffers(in, out);
-        transfer->begin = [this, type, reduction, from = transfer->down, to = transfer->up] {
-            return host_->reduce_scatter(from, to, type, reduction);
-        };
-        return post(transfer);
+        transfer->begin =
+            [this, type, reduction, urgency, from = transfer->down, to = transfer->up] {
+                return host_->reduce_scatter(from, to, type, reduction, urgency);
+            };
+        return post(transfer, urgency);
     }
 
-    Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) override {
+    Pending all_gather(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       Urgency urgency) override {
+        (void)check_all_gather(in, out, *this);
         const auto transfer = two_buffers(in, out);
-        transfer->begin = [this, from = transfer->down, to = transfer->up] {
-            return host_->all_gather(from, to);
+        transfer->begin = [this, urgency, from = transfer->down, to = transfer->up] {
+            return host_->all_gather(from, to, urgency);
         };
-        return post(transfer);
+        return post(transfer, urgency);
     }
 
-    Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) override {
+    Pending all_to_all(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       const Exchange& parts,
+                       Urgency urgency) override {
+        check_all_to_all(in, out, parts, *this);
         const auto transfer = two_buffers(in, out);
-        transfer->begin = [this, from = transfer->down, to = transfer->up] {
-            return host_->all_to_all(from, to);
+        const auto copy = [](std::span<const std::int64_t> sizes) {
+            return std::vector<std::int64_t>(sizes.begin(), sizes.end());
         };
-        return post(transfer);
+        transfer->begin = [this,
+                           urgency,
+                           sent = copy(parts.sent),
+                           received = copy(parts.received),
+                           from = transfer->down,
+                           to = transfer->up] {
+            return host_->all_to_all(from, to, {.sent = sent, .received = received}, urgency);
+        };
+        return post(transfer, urgency);
     }
 
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root) override {
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override {
         const std::span<std::byte> none;
         const auto transfer = rank() == root ? in_place(buffer, none) : in_place(none, buffer);
-        transfer->begin = [this, root, bytes = rank() == root ? transfer->down : transfer->up] {
-            return host_->broadcast(bytes, root);
-        };
-        return post(transfer);
+        transfer->begin =
+            [this, root, urgency, bytes = rank() == root ? transfer->down : transfer->up] {
+                return host_->broadcast(bytes, root, urgency);
+            };
+        return post(transfer, urgency);
     }
 
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override {
@@ -177,7 +200,7 @@ class StagedCommunicator final : public Communicator {
         transfer->begin = [this, peer, tag, bytes = transfer->down] {
             return host_->send(bytes, peer, tag);
         };
-        return post(transfer);
+        return post(transfer, Urgency::background);
     }
 
     Pending recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) override {
@@ -185,12 +208,18 @@ class StagedCommunicator final : public Communicator {
         transfer->begin = [this, peer, tag, bytes = transfer->up] {
             return host_->recv(bytes, peer, tag);
         };
-        return post(transfer);
+        return post(transfer, Urgency::background);
     }
 
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t color,
                                                       std::int32_t key) override {
         return std::make_unique<StagedCommunicator>(host_->split(color, key), queue_);
+    }
+
+    [[nodiscard]] std::string_view carrier(CollectiveOp op,
+                                           std::size_t bytes,
+                                           Urgency urgency) const override {
+        return host_->carrier(op, bytes, urgency);
     }
 
     void abort(int exit_code, std::string_view reason) noexcept override {
@@ -230,9 +259,12 @@ class StagedCommunicator final : public Communicator {
         }
     }
 
-    [[nodiscard]] Pending post(const std::shared_ptr<Transfer>& transfer) const {
+    [[nodiscard]] Pending post(const std::shared_ptr<Transfer>& transfer, Urgency urgency) const {
         queue_->add(transfer);
-        return Pending{std::make_unique<StagedOperation>(queue_, transfer)};
+        Pending pending{std::make_unique<StagedOperation>(queue_, transfer)};
+        while (urgency == Urgency::immediate && !pending.done()) {
+        }
+        return pending;
     }
 
     std::unique_ptr<Communicator> host_;

@@ -9,16 +9,18 @@
 
 namespace traindyno {
 
-enum class DType : std::uint8_t { fp32, bf16, fp16, fp64, int64 };
+enum class DType : std::uint8_t { fp32, bf16, fp16, fp64, int32, int64 };
 
 template <>
 struct EnumNames<DType> {
-    static constexpr auto names = enum_table<DType>("fp32", "bf16", "fp16", "fp64", "int64");
+    static constexpr auto names =
+        enum_table<DType>("fp32", "bf16", "fp16", "fp64", "int32", "int64");
 };
 
 [[nodiscard]] constexpr std::int64_t element_size(DType type) {
     switch (type) {
         case DType::fp32:
+        case DType::int32:
             return 4;
         case DType::bf16:
         case DType::fp16:

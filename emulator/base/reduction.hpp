@@ -8,11 +8,15 @@
 
 namespace traindyno {
 
-enum class Reduction : std::uint8_t { sum, max };
+enum class Reduction : std::uint8_t {
+    sum,
+    max,
+    average,  ///< the sum divided by the number of members
+};
 
 template <>
 struct EnumNames<Reduction> {
-    static constexpr auto names = enum_table<Reduction>("sum", "max");
+    static constexpr auto names = enum_table<Reduction>("sum", "max", "average");
 };
 
 }  // namespace traindyno

@@ -16,6 +16,7 @@ inline constexpr unsigned scale = 1;
 inline constexpr unsigned run = 2;
 inline constexpr unsigned describe = 4;
 inline constexpr unsigned report = 8;
+inline constexpr unsigned collectives = 16;
 inline constexpr unsigned measuring = scale | run;
 inline constexpr unsigned workload = scale | run | describe;
 }  // namespace takes
@@ -27,6 +28,7 @@ struct FlagSpec {
     std::string_view group;
     std::string_view placeholder;
     std::string_view help;
+    std::string_view also = "";  ///< other spellings, e.g. "-d,--dtype"
 };
 
 inline constexpr std::array flag_table{
@@ -227,8 +229,16 @@ inline constexpr std::array flag_table{
              FlagKind::value,
              takes::measuring,
              "Machine",
-             "auto|nccl|mpi",
-             "who carries the traffic of GPUs (default auto: nccl); mpi goes through host memory"},
+             "auto|mpi|nccl|shm|ring|...",
+             "who carries the traffic. GPUs: nccl (auto) or mpi, through host memory. Others: auto "
+             "(the fastest, as measured at the start), mpi, shm, ring, recursive_doubling, "
+             "halving_doubling (or rhd), double_tree, hierarchical"},
+    FlagSpec{"tuning",
+             FlagKind::value,
+             takes::measuring,
+             "Machine",
+             "FILE.toml",
+             "what auto measured: read where the file exists, then written with what was added"},
     FlagSpec{"graph",
              FlagKind::toggle,
              takes::measuring,
@@ -331,6 +341,94 @@ inline constexpr std::array flag_table{
              "Workload",
              "N",
              "training tokens (default 300e9, GPT-3)"},
+    FlagSpec{
+        "op",
+        FlagKind::value,
+        takes::collectives,
+        "Collective",
+        "NAME",
+        "all_reduce (the default), reduce_scatter, all_gather, all_to_all, broadcast or sendrecv"},
+    FlagSpec{"datatype",
+             FlagKind::value,
+             takes::collectives,
+             "Collective",
+             "TYPE",
+             "fp32 (the default), bf16, fp16, fp64, int32 or int64; nccl-tests' float, half, "
+             "bfloat16, double too",
+             "-d,--dtype"},
+    FlagSpec{"reduction",
+             FlagKind::value,
+             takes::collectives,
+             "Collective",
+             "OP",
+             "sum (the default), max or average",
+             "-o"},
+    FlagSpec{"root",
+             FlagKind::value,
+             takes::collectives,
+             "Collective",
+             "RANK",
+             "root of a broadcast (default 0)",
+             "-r"},
+    FlagSpec{"collectives",
+             FlagKind::value,
+             takes::collectives,
+             "Collective",
+             "NAME,...",
+             "who carries the traffic, side by side in turns (default mpi)"},
+    FlagSpec{"minbytes",
+             FlagKind::value,
+             takes::collectives,
+             "Sizes",
+             "SIZE",
+             "smallest size, e.g. 8, 4K, 32M, 1MiB (default 8)",
+             "-b"},
+    FlagSpec{"maxbytes",
+             FlagKind::value,
+             takes::collectives,
+             "Sizes",
+             "SIZE",
+             "largest size (default 32M)",
+             "-e"},
+    FlagSpec{"stepfactor",
+             FlagKind::value,
+             takes::collectives,
+             "Sizes",
+             "N",
+             "from one size to the next by a factor (default 2)",
+             "-f"},
+    FlagSpec{"stepbytes",
+             FlagKind::value,
+             takes::collectives,
+             "Sizes",
+             "SIZE",
+             "from one size to the next by an increment",
+             "-i"},
+    FlagSpec{"iters",
+             FlagKind::value,
+             takes::collectives,
+             "Measuring",
+             "N",
+             "measured iterations per size (default 20)",
+             "-n"},
+    FlagSpec{"warmup_iters",
+             FlagKind::value,
+             takes::collectives,
+             "Measuring",
+             "N",
+             "iterations before them (default 5)",
+             "-w"},
+    FlagSpec{"check",
+             FlagKind::value,
+             takes::collectives,
+             "Measuring",
+             "N",
+             "operations per size whose results are compared (default 1, 0: none)",
+             "-c"},
+    FlagSpec{
+        "json", FlagKind::value, takes::collectives, "Output", "FILE", "write the results as JSON"},
+    FlagSpec{
+        "csv", FlagKind::value, takes::collectives, "Output", "FILE", "write the results as CSV"},
 };
 
 }  // namespace traindyno

@@ -10,6 +10,7 @@
 
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -347,6 +348,7 @@ MeasureRequest measure_request(const Flags& flags,
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);
     read_gpu(read, gpus, request, problems);
+    read_host_traffic(read, request, problems);
     request.allow_oversubscribe = read.given("allow-oversubscribe");
     request.resume = read.given("resume");
     request.json = read.given("json");

@@ -35,10 +35,10 @@ inline constexpr std::int64_t check_minimum = 64;
 }
 
 /// Closed form of the reduction over ranks 0..size-1: full cycles of 1+2+3+4, then the rest.
-[[nodiscard]] TD_HOST_DEVICE std::int64_t reduced_pattern(Reduction reduction,
-                                                          std::int64_t size,
-                                                          std::uint32_t key,
-                                                          std::int64_t index) {
+[[nodiscard]] TD_HOST_DEVICE float reduced_pattern(Reduction reduction,
+                                                   std::int64_t size,
+                                                   std::uint32_t key,
+                                                   std::int64_t index) {
     std::int64_t sum = size / 4 * (1 + 2 + 3 + 4);
     std::int64_t largest = size < 4 ? 0 : 4;
     for (std::int64_t rank = 0; rank < size % 4; ++rank) {
@@ -46,7 +46,11 @@ inline constexpr std::int64_t check_minimum = 64;
         sum += value;
         largest = largest < value ? value : largest;
     }
-    return reduction == Reduction::sum ? sum : largest;
+    if (reduction == Reduction::max) {
+        return static_cast<float>(largest);
+    }
+    const float whole = static_cast<float>(sum);  // exact: below 2^24 up to 6.7 million ranks
+    return reduction == Reduction::average ? whole / static_cast<float>(size) : whole;
 }
 
 /// The integer up to which `type` holds all: 2 to the power of its significant bits.
@@ -56,13 +60,16 @@ inline constexpr std::int64_t check_minimum = 64;
 
 /// Largest distance of a right result from `expected`. Partial sums of positive integers do not
 /// exceed the whole; beyond what is exact, every one of `size` additions may round by half a unit.
+/// An average may be one of scaled addends (ncclAvg): the factor and each product round too.
 [[nodiscard]] TD_HOST_DEVICE float pattern_tolerance(DType type,
-                                                     std::int64_t expected,
+                                                     Reduction reduction,
+                                                     float expected,
                                                      std::int64_t size) {
-    const std::int64_t exact = largest_exact(type);
-    return expected <= exact ? 0.0F
-                             : static_cast<float>(expected) * static_cast<float>(size) /
-                                   static_cast<float>(exact);
+    const auto exact = static_cast<float>(largest_exact(type));
+    if (reduction == Reduction::average) {
+        return expected * static_cast<float>(size + 2) / exact;
+    }
+    return expected <= exact ? 0.0F : expected * static_cast<float>(size) / exact;
 }
 
 }  // namespace traindyno

@@ -43,11 +43,11 @@ Times gather(const Channel& channel, std::span<const StepTrace> steps) {
     return times;
 }
 
-class Exchange {
+class ArrivalExchange {
   public:
-    Exchange(const IssueOrder& order,
-             std::span<const StepTrace> steps,
-             const GroupCommunicators& communicators)
+    ArrivalExchange(const IssueOrder& order,
+                    std::span<const StepTrace> steps,
+                    const GroupCommunicators& communicators)
         : order_(order), steps_(steps), communicators_(communicators) {
         arrivals_.assign(steps.size(), std::vector<Arrival>(order.ops().size()));
         for (OpIndex index = 0; index < order.ops().size(); ++index) {
@@ -96,7 +96,8 @@ class Exchange {
         for (const std::int64_t time : own) {
             both.push_back(-time);
         }
-        finish(group.all_reduce(bytes(both), DType::int64, Reduction::max, Urgency::background));
+        finish(group.all_reduce(
+            bytes(both), bytes(both), DType::int64, Reduction::max, Urgency::background));
         for (std::size_t i = 0; i < own.size(); ++i) {
             set(channel,
                 i,
@@ -162,7 +163,7 @@ std::vector<std::vector<Arrival>> exchange_arrivals(const IssueOrder& order,
             span = {.begin = clock.to_common(span.begin), .end = clock.to_common(span.end)};
         }
     }
-    return Exchange(order, steps, communicators).run();
+    return ArrivalExchange(order, steps, communicators).run();
 }
 
 }  // namespace traindyno

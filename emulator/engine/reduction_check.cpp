@@ -71,12 +71,12 @@ ReductionChecks check(std::span<const std::byte> marks,
     const std::int64_t count = count_of(marks.size(), elements, type);
     ReductionChecks result{.checked = count, .wrong = 0};
     for (std::int64_t mark = 0; mark < count; ++mark) {
-        const std::int64_t expected =
+        const float expected =
             reduced_pattern(reduction, size, key, marked_element(mark, elements));
         const float found = load(marks.data() + mark * element_size(type), type);
-        const float error = std::abs(found - static_cast<float>(expected));
+        const float error = std::abs(found - expected);
         // Negated so that a NaN counts as wrong.
-        result.wrong += !(error <= pattern_tolerance(type, expected, size)) ? 1 : 0;
+        result.wrong += !(error <= pattern_tolerance(type, reduction, expected, size)) ? 1 : 0;
     }
     return result;
 }

@@ -156,4 +156,13 @@ GroupId group_id(const CommOp& op) {
     return std::visit([](const auto& communication) { return communication.group; }, op);
 }
 
+std::vector<std::int64_t> part_bytes(const std::vector<std::int64_t>& elements, DType type) {
+    std::vector<std::int64_t> bytes;
+    bytes.reserve(elements.size());
+    for (const std::int64_t part : elements) {
+        bytes.push_back(size_of(part, type).value());
+    }
+    return bytes;
+}
+
 }  // namespace traindyno

@@ -233,6 +233,10 @@ using Op = std::variant<ComputeOp, CommOp>;
 
 [[nodiscard]] GroupId group_id(const CommOp& op);
 
+/// Sizes in bytes of parts given in elements (Collective::sent, received).
+[[nodiscard]] std::vector<std::int64_t> part_bytes(const std::vector<std::int64_t>& elements,
+                                                   DType type);
+
 /// Elements of `storage` that take the bytes of `elements` in fp32.
 [[nodiscard]] constexpr std::int64_t words_of_fp32(std::int64_t elements, DType storage) {
     return elements * (element_size(DType::fp32) / element_size(storage));

@@ -70,7 +70,8 @@ RankSamples PointSampler::run() {
 
 std::int64_t PointSampler::decided_by_first(std::int64_t value) {
     std::array decision{value};
-    Pending pending = ranks_.broadcast(std::as_writable_bytes(std::span(decision)), GroupRank{0});
+    Pending pending = ranks_.broadcast(
+        std::as_writable_bytes(std::span(decision)), GroupRank{0}, Urgency::background);
     wait_patiently(pending, {.timeout = from_seconds(context_.options.timeout_seconds)});
     return decision.front();
 }
@@ -174,7 +175,9 @@ void PointSampler::add_traffic(const StepTrace& step, const std::vector<Arrival>
         }
         const bool collective = std::holds_alternative<Collective>(*op);
         const GroupKind group = order_.program().groups[group_id(*op).index()].kind;
-        TrafficTotal& total = samples_.traffic[{group, traffic_kind(*op)}];
+        TrafficTotal& total = samples_.traffic[{.group = group,
+                                                .kind = traffic_kind(*op),
+                                                .carrier = std::string(runner_.carrier(index))}];
         ++total.count;
         total.bytes += payload(*op).value();
         const Span& span = step.spans[index];

@@ -156,7 +156,8 @@ ClockReading synchronize(Communicator& world, const ClockSource& clock, const st
     if (me != GroupRank{0} && speaker[me.index()] == me) {
         answer(world, clock);
     }
-    Pending told = world.broadcast(std::as_writable_bytes(std::span{table}), GroupRank{0});
+    Pending told = world.broadcast(
+        std::as_writable_bytes(std::span{table}), GroupRank{0}, Urgency::background);
     wait_patiently(told, soon);
     const auto& [at, offset, error] = table[speaker[me.index()].index()];
     const bool shared = speaker[me.index()] == GroupRank{0};

@@ -44,17 +44,17 @@ void pass(const Way& way) {
 }
 
 void blocking(Communicator& world, std::vector<float>& buffer) {
-    Pending pending = world.all_reduce(
-        std::as_writable_bytes(std::span{buffer}), DType::fp32, Reduction::sum, Urgency::immediate);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span{buffer});
+    Pending pending =
+        world.all_reduce(bytes, bytes, DType::fp32, Reduction::sum, Urgency::immediate);
     TD_EXPECT(pending.done());
 }
 
 /// Looks needed.
 int in_background(Communicator& world, std::vector<float>& buffer, const Way& way) {
-    Pending pending = world.all_reduce(std::as_writable_bytes(std::span{buffer}),
-                                       DType::fp32,
-                                       Reduction::sum,
-                                       Urgency::background);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span{buffer});
+    Pending pending =
+        world.all_reduce(bytes, bytes, DType::fp32, Reduction::sum, Urgency::background);
     int looks = 1;
     while (!pending.done()) {
         pass(way);

@@ -24,10 +24,9 @@ template <class Action>
 
 /// Sample by sample the slowest rank's time.
 [[nodiscard]] inline std::vector<double> slowest(Communicator& world, std::vector<double> samples) {
-    Pending pending = world.all_reduce(std::as_writable_bytes(std::span{samples}),
-                                       DType::fp64,
-                                       Reduction::max,
-                                       Urgency::immediate);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span{samples});
+    Pending pending =
+        world.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
     while (!pending.done()) {
     }
     return samples;

@@ -70,7 +70,8 @@ TEST(Synchronize, one_rank_speaks_for_its_host) {
     std::array<std::int64_t, 3> mine{
         reading.at.count(), reading.offset.count(), reading.error.count()};
     std::array<std::int64_t, 3> leaders = mine;
-    Pending told = host->broadcast(std::as_writable_bytes(std::span{leaders}), GroupRank{0});
+    Pending told = host->broadcast(
+        std::as_writable_bytes(std::span{leaders}), GroupRank{0}, Urgency::background);
     while (!told.done()) {
     }
     EXPECT_EQ(mine, leaders);

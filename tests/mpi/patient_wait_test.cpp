@@ -41,7 +41,7 @@ TEST(PatientWait, parked_ranks_burn_less_than_two_percent_of_a_core_in_total) {
         std::this_thread::sleep_for(std::chrono::milliseconds{1500});
     }
     std::array<std::int64_t, 1> word{world->rank() == GroupRank{0} ? 42 : 0};
-    Pending told = world->broadcast(bytes(word), GroupRank{0});
+    Pending told = world->broadcast(bytes(word), GroupRank{0}, Urgency::background);
     wait_patiently(told);
     const std::int64_t cpu_here = cpu_microseconds() - cpu_before;
     std::array<std::int64_t, 1> cpu{world->rank() == GroupRank{0} ? 0 : cpu_here};
@@ -49,7 +49,7 @@ TEST(PatientWait, parked_ranks_burn_less_than_two_percent_of_a_core_in_total) {
         std::chrono::steady_clock::now() - start);
     EXPECT_EQ(word.front(), 42);
     Pending summed =
-        world->all_reduce(bytes(cpu), DType::int64, Reduction::sum, Urgency::immediate);
+        world->all_reduce(bytes(cpu), bytes(cpu), DType::int64, Reduction::sum, Urgency::immediate);
     EXPECT_TRUE(summed.done());
     EXPECT_LT(static_cast<double>(cpu.front()), 0.02 * static_cast<double>(wall.count()));
 }

@@ -78,8 +78,9 @@ void RankListener::OnTestEnd(const testing::TestInfo& test) {
 
 int RankListener::exit_code(int result) {
     std::array<std::int64_t, 1> worst{ran_ == 0 ? 1 : result};
-    Pending reduced = world_->all_reduce(
-        std::as_writable_bytes(std::span{worst}), DType::int64, Reduction::max, Urgency::immediate);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span{worst});
+    Pending reduced =
+        world_->all_reduce(bytes, bytes, DType::int64, Reduction::max, Urgency::immediate);
     TD_EXPECT(reduced.done());
     if (prints()) {
         fmt::print("{} tests on {} ranks, {} failed\n", ran_, world_->size(), failed_.size());

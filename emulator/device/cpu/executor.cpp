@@ -13,12 +13,15 @@
 
 namespace traindyno {
 
-CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
+CpuExecutor::CpuExecutor(const StepProgram& program,
+                         const Team& team,
+                         std::uint32_t seed,
+                         const HostMemory& shared)
     : team_(team),
       storage_(storage_type(program.precision)),
       gradient_(program.gradient_type),
       seed_(seed),
-      memory_(program, Paging::huge) {
+      memory_(program, Paging::huge, shared) {
     for (const Block& block : program.blocks) {
         for (const BlockOp& op : block.ops) {
             if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {

@@ -18,7 +18,10 @@ namespace traindyno {
 /// Built and run on the team's master thread.
 class CpuExecutor {
   public:
-    CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed);
+    CpuExecutor(const StepProgram& program,
+                const Team& team,
+                std::uint32_t seed,
+                const HostMemory& shared);
 
     void run(const ComputeOp& op, const Task& task);
 

@@ -29,6 +29,7 @@ GemmType type_of(DType type) {
         case DType::fp16:
             return GemmType::fp16;
         case DType::fp64:
+        case DType::int32:
         case DType::int64:
             break;
     }

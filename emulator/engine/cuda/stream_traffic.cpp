@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/arguments.hpp"
 #include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
@@ -29,10 +30,8 @@ Present kinds_anywhere(const StepProgram& program, Communicator& ranks, SimTime 
     for (const Group& group : program.groups) {
         present[static_cast<std::size_t>(group.kind)] = 1;
     }
-    Pending all = ranks.all_reduce(std::as_writable_bytes(std::span(present)),
-                                   DType::int64,
-                                   Reduction::max,
-                                   Urgency::background);
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(present));
+    Pending all = ranks.all_reduce(bytes, bytes, DType::int64, Reduction::max, Urgency::background);
     wait_patiently(all, {.timeout = timeout});
     return present;
 }
@@ -44,6 +43,19 @@ std::optional<std::size_t> group_of_kind(const StepProgram& program, GroupKind k
         }
     }
     return std::nullopt;
+}
+
+std::int64_t bytes_in(const Slice& slice, DType type) {
+    return size_of(slice.elements, type).value();
+}
+
+/// Where the parts of a buffer lie in it, in bytes.
+std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
+                                 const Slice& buffer,
+                                 DType type) {
+    return part_ranges(part_bytes(elements, type),
+                       static_cast<std::size_t>(bytes_in(buffer, type)),
+                       static_cast<std::int64_t>(elements.size()));
 }
 
 std::int32_t number(WorldRank rank) {
@@ -153,7 +165,7 @@ void StreamTraffic::connect(SimTime timeout) {
 void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
     for (std::optional<NcclComm>& group : groups_) {
         if (group) {
-            group->all_reduce(word, 1, DType::fp32, Reduction::max, stream);
+            group->all_reduce(word, word, 1, DType::fp32, Reduction::max, stream);
         }
     }
     const std::int64_t size = element_size(DType::fp32);
@@ -224,17 +236,24 @@ void StreamTraffic::enqueue(const Collective& op,
     std::byte* const out = at(op.output);
     switch (op.kind) {
         case CollectiveKind::all_reduce:
-            comm.all_reduce(out, op.output.elements, op.dtype, op.reduction, stream);
+            comm.all_reduce(in, out, op.output.elements, op.dtype, op.reduction, stream);
             return;
         case CollectiveKind::reduce_scatter:
             comm.reduce_scatter(in, out, op.output.elements, op.dtype, op.reduction, stream);
             return;
         case CollectiveKind::all_gather:
-            comm.all_gather(in, out, size_of(op.input.elements, op.dtype).value(), stream);
+            comm.all_gather(in, out, bytes_in(op.input, op.dtype), stream);
             return;
         case CollectiveKind::all_to_all:
-            comm.all_to_all(
-                in, out, size_of(op.input.elements, op.dtype).value() / comm.size(), stream);
+            if (op.sent.empty()) {
+                comm.all_to_all(in, out, bytes_in(op.input, op.dtype) / comm.size(), stream);
+            } else {
+                comm.exchange(in,
+                              out,
+                              ranges_of(op.sent, op.input, op.dtype),
+                              ranges_of(op.received, op.output, op.dtype),
+                              stream);
+            }
             return;
     }
 }

@@ -56,9 +56,10 @@ int run_rank(int rank, std::array<int, 2> pipe_ends) {
     const CudaStream stream = make_stream(StreamPriority::highest);
     const DeviceBytes buffer{Bytes{large}};
     TD_CUDA(cudaMemsetAsync(buffer.data(), 0, static_cast<std::size_t>(large), stream.get()));
-    comm.all_reduce(buffer.data(), 1024, DType::fp32, Reduction::sum, stream.get());
+    comm.all_reduce(buffer.data(), buffer.data(), 1024, DType::fp32, Reduction::sum, stream.get());
     run_until(comm, stream.get(), Clock::now() + std::chrono::seconds{60});
-    comm.all_reduce(buffer.data(), large / 4, DType::fp32, Reduction::sum, stream.get());
+    comm.all_reduce(
+        buffer.data(), buffer.data(), large / 4, DType::fp32, Reduction::sum, stream.get());
     if (rank == 1) {
         std::this_thread::sleep_for(std::chrono::milliseconds{50});
         (void)raise(SIGKILL);

@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "collectives/arguments.hpp"
+#include "collectives/followed_by.hpp"
 #include "emulator/device/cuda/runtime.hpp"
 
 namespace traindyno::test {
@@ -112,35 +114,64 @@ class MirroredCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return inner_->size(); }
 
-    Pending all_reduce(std::span<std::byte> buffer,
+    Pending all_reduce(std::span<const std::byte> in,
+                       std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
                        Urgency urgency) override {
-        return mirrored({}, buffer, [&](auto /*in*/, auto out) {
-            return inner_->all_reduce(out, type, reduction, urgency);
+        if (check_all_reduce(in, out, type) == Placement::in_place) {
+            return mirrored({}, out, [&](auto /*from*/, auto to) {
+                return inner_->all_reduce(to, to, type, reduction, urgency);
+            });
+        }
+        return mirrored(in, out, [&](auto from, auto to) {
+            return inner_->all_reduce(from, to, type, reduction, urgency);
         });
     }
 
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
-                           Reduction reduction) override {
+                           Reduction reduction,
+                           Urgency urgency) override {
+        const Placement placement = check_reduce_scatter(in, out, type, *this);
         return mirrored(in, out, [&](auto from, auto to) {
-            return inner_->reduce_scatter(from, to, type, reduction);
+            if (placement == Placement::apart) {
+                return inner_->reduce_scatter(from, to, type, reduction, urgency);
+            }
+            return copied_back(
+                inner_->reduce_scatter(from, own_part(from, to.size()), type, reduction, urgency),
+                own_part(from, to.size()),
+                to);
         });
     }
 
-    Pending all_gather(std::span<const std::byte> in, std::span<std::byte> out) override {
-        return mirrored(in, out, [&](auto from, auto to) { return inner_->all_gather(from, to); });
-    }
-
-    Pending all_to_all(std::span<const std::byte> in, std::span<std::byte> out) override {
-        return mirrored(in, out, [&](auto from, auto to) { return inner_->all_to_all(from, to); });
-    }
-
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root) override {
+    Pending all_gather(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       Urgency urgency) override {
+        if (check_all_gather(in, out, *this) == Placement::in_place) {
+            return mirrored({}, out, [&](auto /*from*/, auto to) {
+                return inner_->all_gather(own_part(to, in.size()), to, urgency);
+            });
+        }
         return mirrored(
-            {}, buffer, [&](auto /*in*/, auto out) { return inner_->broadcast(out, root); });
+            in, out, [&](auto from, auto to) { return inner_->all_gather(from, to, urgency); });
+    }
+
+    Pending all_to_all(std::span<const std::byte> in,
+                       std::span<std::byte> out,
+                       const Exchange& parts,
+                       Urgency urgency) override {
+        check_all_to_all(in, out, parts, *this);
+        return mirrored(in, out, [&](auto from, auto to) {
+            return inner_->all_to_all(from, to, parts, urgency);
+        });
+    }
+
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override {
+        return mirrored({}, buffer, [&](auto /*in*/, auto out) {
+            return inner_->broadcast(out, root, urgency);
+        });
     }
 
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override {
@@ -163,6 +194,20 @@ class MirroredCommunicator final : public Communicator {
     }
 
   private:
+    [[nodiscard]] std::span<std::byte> own_part(std::span<std::byte> whole,
+                                                std::size_t size) const {
+        return whole.subspan(rank().index() * size, size);
+    }
+
+    /// `from` holds the result of `pending`; both are device memory.
+    [[nodiscard]] Pending copied_back(Pending pending,
+                                      std::span<const std::byte> from,
+                                      std::span<std::byte> to) const {
+        return followed_by(std::move(pending), [memory = memory_, from, to] {
+            memory->copy(from, to, cudaMemcpyDeviceToDevice);
+        });
+    }
+
     template <class Post>
     Pending mirrored(std::span<const std::byte> in, std::span<std::byte> out, Post&& post) {
         auto from = std::make_unique<Mirror>(in, memory_);

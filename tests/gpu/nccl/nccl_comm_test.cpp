@@ -96,8 +96,8 @@ class NcclCommOnStream : public testing::Test {
 
 TEST_F(NcclCommOnStream, sums_exactly_and_in_order) {
     const OnDevice buffer(ones_to(10'007, rank() + 1));
-    comm().all_reduce(buffer.data(), 10'007, DType::int64, Reduction::sum, stream());
-    comm().all_reduce(buffer.data(), 10'007, DType::int64, Reduction::sum, stream());
+    comm().all_reduce(buffer.data(), buffer.data(), 10'007, DType::int64, Reduction::sum, stream());
+    comm().all_reduce(buffer.data(), buffer.data(), 10'007, DType::int64, Reduction::sum, stream());
     finish();
     EXPECT_EQ(buffer.values(), ones_to(10'007, size() * size() * (size() + 1) / 2));
 }
@@ -114,7 +114,7 @@ TEST_F(NcclCommOnStream, bf16_sums_stay_within_their_rounding) {
         return values;
     };
     const OnDevice buffer(values_of(rank()));
-    comm().all_reduce(buffer.data(), count, DType::bf16, Reduction::sum, stream());
+    comm().all_reduce(buffer.data(), buffer.data(), count, DType::bf16, Reduction::sum, stream());
     finish();
     std::vector<double> sums(count);
     std::vector<double> magnitudes(count);
@@ -168,7 +168,8 @@ TEST_F(NcclCommOnStream, split_orders_by_key) {
 TEST_F(NcclCommOnStream, registered_buffers_sum_the_same) {
     const OnDevice buffer(ones_to(1 << 20, rank() + 1));
     comm().register_buffer(buffer.data(), buffer.bytes());
-    comm().all_reduce(buffer.data(), 1 << 20, DType::int64, Reduction::sum, stream());
+    comm().all_reduce(
+        buffer.data(), buffer.data(), 1 << 20, DType::int64, Reduction::sum, stream());
     finish();
     EXPECT_EQ(buffer.values(), ones_to(1 << 20, size() * (size() + 1) / 2));
 }
@@ -176,7 +177,8 @@ TEST_F(NcclCommOnStream, registered_buffers_sum_the_same) {
 TEST_F(NcclCommOnStream, a_captured_sum_runs_again_and_again) {
     const OnDevice buffer(ones_to(4'099, 1));
     const auto sum = [&] {
-        comm().all_reduce(buffer.data(), 4'099, DType::int64, Reduction::sum, stream());
+        comm().all_reduce(
+            buffer.data(), buffer.data(), 4'099, DType::int64, Reduction::sum, stream());
     };
     sum();  // connects
     finish();

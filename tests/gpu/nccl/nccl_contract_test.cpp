@@ -32,12 +32,14 @@ std::unique_ptr<Communicator> mirrored(std::shared_ptr<Communicator> device) {
 void connect(Communicator& group) {
     std::vector<float> buffer(8 * static_cast<std::size_t>(group.size()));
     std::vector<float> part(8);
-    finish(group.all_reduce(bytes(buffer), DType::fp32, Reduction::sum, Urgency::background));
-    finish(group.reduce_scatter(bytes(buffer), bytes(part), DType::fp32, Reduction::sum));
-    finish(group.all_gather(bytes(part), bytes(buffer)));
+    finish(group.all_reduce(
+        bytes(buffer), bytes(buffer), DType::fp32, Reduction::sum, Urgency::background));
+    finish(group.reduce_scatter(
+        bytes(buffer), bytes(part), DType::fp32, Reduction::sum, Urgency::background));
+    finish(group.all_gather(bytes(part), bytes(buffer), Urgency::background));
     std::vector<float> other(buffer.size());
-    finish(group.all_to_all(bytes(buffer), bytes(other)));
-    finish(group.broadcast(bytes(buffer), GroupRank{0}));
+    finish(group.all_to_all(bytes(buffer), bytes(other), {}, Urgency::background));
+    finish(group.broadcast(bytes(buffer), GroupRank{0}, Urgency::background));
     const std::int64_t rank = group.rank().value();
     const std::int64_t size = group.size();
     Pending received = group.recv(bytes(part), GroupRank{(rank + size - 1) % size}, 0);

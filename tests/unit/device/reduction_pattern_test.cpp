@@ -35,11 +35,23 @@ TEST(ReductionPattern, leaves_small_buffers_alone) {
 }
 
 TEST(ReductionPattern, tolerates_nothing_while_sums_are_exact_then_half_a_unit_per_addition) {
-    EXPECT_EQ(pattern_tolerance(DType::bf16, 256, 100), 0.0F);
-    EXPECT_EQ(pattern_tolerance(DType::bf16, 257, 100), 257.0F * 100 / 256);
-    EXPECT_EQ(pattern_tolerance(DType::fp16, 2048, 800), 0.0F);
-    EXPECT_EQ(pattern_tolerance(DType::fp16, 2049, 800), 2049.0F * 800 / 2048);
-    EXPECT_EQ(pattern_tolerance(DType::fp32, 2500, 1000), 0.0F);
+    const auto of_sum = [](DType type, float expected, std::int64_t size) {
+        return pattern_tolerance(type, Reduction::sum, expected, size);
+    };
+    EXPECT_EQ(of_sum(DType::bf16, 256, 100), 0.0F);
+    EXPECT_EQ(of_sum(DType::bf16, 257, 100), 257.0F * 100 / 256);
+    EXPECT_EQ(of_sum(DType::fp16, 2048, 800), 0.0F);
+    EXPECT_EQ(of_sum(DType::fp16, 2049, 800), 2049.0F * 800 / 2048);
+    EXPECT_EQ(of_sum(DType::fp32, 2500, 1000), 0.0F);
+}
+
+TEST(ReductionPattern, averages_are_sums_divided_and_may_round_at_every_step) {
+    for (const std::int64_t size : {1, 3, 4, 7, 1000}) {
+        EXPECT_EQ(
+            reduced_pattern(Reduction::average, size, 5, check_stride),
+            reduced_pattern(Reduction::sum, size, 5, check_stride) / static_cast<float>(size));
+    }
+    EXPECT_EQ(pattern_tolerance(DType::bf16, Reduction::average, 2.5F, 6), 2.5F * 8 / 256);
 }
 
 }  // namespace

@@ -149,7 +149,8 @@ class StuckCommunicator final : public Communicator {
 
     [[nodiscard]] std::int64_t size() const override { return 1; }
 
-    Pending all_reduce(std::span<std::byte> /*buffer*/,
+    Pending all_reduce(std::span<const std::byte> /*in*/,
+                       std::span<std::byte> /*out*/,
                        DType /*type*/,
                        Reduction /*reduction*/,
                        Urgency /*urgency*/) override {
@@ -161,19 +162,29 @@ class StuckCommunicator final : public Communicator {
     Pending reduce_scatter(std::span<const std::byte> /*in*/,
                            std::span<std::byte> /*out*/,
                            DType /*type*/,
-                           Reduction /*reduction*/) override {
+                           Reduction /*reduction*/,
+                           Urgency /*urgency*/) override {
         return {};
     }
 
-    Pending all_gather(std::span<const std::byte> /*in*/, std::span<std::byte> /*out*/) override {
+    Pending all_gather(std::span<const std::byte> /*in*/,
+                       std::span<std::byte> /*out*/,
+                       Urgency /*urgency*/) override {
         return {};
     }
 
-    Pending all_to_all(std::span<const std::byte> /*in*/, std::span<std::byte> /*out*/) override {
+    Pending all_to_all(std::span<const std::byte> /*in*/,
+                       std::span<std::byte> /*out*/,
+                       const Exchange& /*parts*/,
+                       Urgency /*urgency*/) override {
         return {};
     }
 
-    Pending broadcast(std::span<std::byte> /*buffer*/, GroupRank /*root*/) override { return {}; }
+    Pending broadcast(std::span<std::byte> /*buffer*/,
+                      GroupRank /*root*/,
+                      Urgency /*urgency*/) override {
+        return {};
+    }
 
     Pending send(std::span<const std::byte> /*buffer*/,
                  GroupRank /*peer*/,

@@ -162,6 +162,7 @@ void with_storage(DType storage, const Action& action) {
         case DType::fp16:
             return action(static_cast<__half*>(nullptr));
         case DType::fp64:
+        case DType::int32:
         case DType::int64:
             break;
     }

@@ -38,12 +38,13 @@ __global__ void __launch_bounds__(block_threads)
          mark < marks_in(check.elements);
          mark += std::int64_t{gridDim.x} * block_threads) {
         const std::int64_t index = marked_element(mark, check.elements);
-        const std::int64_t expected =
-            reduced_pattern(check.reduction, check.size, check.key, index);
-        const float error = fabsf(to_float(buffer[index]) - static_cast<float>(expected));
+        const float expected = reduced_pattern(check.reduction, check.size, check.key, index);
+        const float error = fabsf(to_float(buffer[index]) - expected);
         ++checked;
         // Negated so that a NaN counts as wrong.
-        wrong += !(error <= pattern_tolerance(check.type, expected, check.size)) ? 1 : 0;
+        const float tolerance =
+            pattern_tolerance(check.type, check.reduction, expected, check.size);
+        wrong += !(error <= tolerance) ? 1 : 0;
     }
     if (checked > 0) {
         atomicAdd(&counters->checked, checked);
