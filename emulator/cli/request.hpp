@@ -34,6 +34,7 @@ struct Workload {
     TrainingSetup setup;            ///< global_batch belongs to the point
     std::int64_t tp = 1;
     std::int64_t pp = 1;
+    std::int64_t shard = 0;  ///< Layout::shard of points with more replicas
 };
 
 /// One point to measure.

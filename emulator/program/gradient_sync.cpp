@@ -76,10 +76,10 @@ void GradientSync::begin_step() {
 
 GradientSync::Access GradientSync::begin_backward(const Unit& unit) {
     const ParameterMap& map = stage_.parameters;
-    if (!in_buffers()) {
-        return {.base = map.base_of(unit), .ready = std::nullopt};
-    }
     const UnitKind kind = unit.kind == UnitKind::head ? map.head_unit : unit.kind;
+    if (!in_buffers()) {
+        return {.base = map.base_of({.kind = kind, .layer = unit.layer}), .ready = std::nullopt};
+    }
     std::optional<TaskId> ready =
         setup_.overlap_gradients == Overlap::off ? empty_all() : std::nullopt;
     std::size_t& number = taken_[static_cast<std::size_t>(kind)];
