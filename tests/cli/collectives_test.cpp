@@ -16,7 +16,7 @@
 namespace traindyno::test {
 namespace {
 
-constexpr std::size_t columns = 19;
+constexpr std::size_t columns = 19;  ///< and one for the model, between several ranks
 
 /// Table rows, split at spaces.
 std::vector<std::vector<std::string>> table(const std::string& text) {
@@ -33,12 +33,15 @@ std::vector<std::vector<std::string>> table(const std::string& text) {
     return rows;
 }
 
-void expect_right(const ProcessResult& result, std::size_t sizes, const std::string& context) {
+void expect_right(const ProcessResult& result,
+                  int ranks,
+                  std::size_t sizes,
+                  const std::string& context = "") {
     EXPECT_EQ(result.exit_code, 0) << context << result.err;
     const auto rows = table(result.out);
     EXPECT_EQ(rows.size(), sizes) << context << result.out;
     for (const auto& row : rows) {
-        ASSERT_EQ(row.size(), columns) << context << result.out;
+        ASSERT_EQ(row.size(), ranks > 1 ? columns + 1 : columns) << context << result.out;
         EXPECT_TRUE(row[8] == "0" || row[8] == "N/A") << context << result.out;
         EXPECT_TRUE(row[12] == "0" || row[12] == "N/A") << context << result.out;
         EXPECT_FALSE(row[8] == "N/A" && row[12] == "N/A") << context << result.out;
@@ -59,6 +62,7 @@ TEST(Collectives, of_every_kind_are_right_and_in_nccl_tests_columns) {
                     3,
                     fmt::format("collectives --op {} -b 8 -e 100K -f 100 -n 3 -w 1 -c 2", op)),
             3,
+            3,
             op);
     }
 }
@@ -67,7 +71,7 @@ TEST(Collectives, write_json_and_csv) {
     const TemporaryFolder folder;
     const ProcessResult result =
         run_job(folder, 2, "collectives -b 1K -e 4K -i 1K -n 5 -w 0 --json out/r.json --csv r.csv");
-    expect_right(result, 4, "");
+    expect_right(result, 2, 4);
     std::ifstream file(folder.path() / "out" / "r.json");
     const auto json = nlohmann::json::parse(file);
     EXPECT_EQ(json["schema"], "traindyno.collectives/1");
@@ -78,6 +82,7 @@ TEST(Collectives, write_json_and_csv) {
         EXPECT_EQ(row["iterations"], 5);
         EXPECT_EQ(row["wrong"], 0);
         EXPECT_GT(row["time_us"]["min"], 0);
+        EXPECT_GT(row["predicted_us"], 0);
         EXPECT_DOUBLE_EQ(row["busbw_gbs"], row["algbw_gbs"]);  // 2 (n-1)/n is 1
         EXPECT_NEAR(row["algbw_gbs"].get<double>() * row["time_us"]["p50"].get<double>() * 1e3,
                     row["bytes"].get<double>(),
@@ -97,7 +102,7 @@ TEST(Collectives, stand_side_by_side_without_a_launcher) {
         fmt::format("'{}' collectives --collectives mpi,serial -e 1K -f 8 -n 7 --json r.json",
                     TRAINDYNO_EXECUTABLE),
         folder.path());
-    expect_right(result, 6, "");  // 8, 64 and 512 bytes by each
+    expect_right(result, 1, 6);  // 8, 64 and 512 bytes by each
     std::ifstream file(folder.path() / "r.json");
     const auto json = nlohmann::json::parse(file);
     std::set<std::string> backends;
@@ -105,6 +110,16 @@ TEST(Collectives, stand_side_by_side_without_a_launcher) {
         backends.insert(row["backend"]);
     }
     EXPECT_EQ(backends, (std::set<std::string>{"mpi", "serial"}));
+}
+
+TEST(Collectives, by_every_algorithm_stand_side_by_side) {
+    const TemporaryFolder folder;
+    const ProcessResult result = run_job(
+        folder,
+        3,
+        "collectives --op all_reduce -d bf16 -b 100 -e 10000 -f 100 -n 5 -w 1 --collectives "
+        "mpi,shm,ring,recursive_doubling,rhd,double_tree,hierarchical,auto");
+    expect_right(result, 3, 16);
 }
 
 TEST(Collectives, refuse_bad_input_once_with_all_problems) {

@@ -32,14 +32,16 @@ TEST(Carriers, every_name_is_read_and_made) {
         Problems problems;
         EXPECT_EQ(read_carriers(name, "--collectives", 1, problems),
                   (std::vector<std::string>{name}));
-        EXPECT_EQ(make_carrier(name, Communicator::serial())->size(), 1) << name;
+        EXPECT_EQ(make_carrier(name, Communicator::serial(), {.node = "a", .largest = {}})->size(),
+                  1)
+            << name;
     }
 }
 
 TEST(Carriers, unknown_names_are_refused_with_the_choices) {
     const std::string text = refusal("mpj,,mpi", 2);
     EXPECT_NE(text.find("'mpj' carries no traffic on 2 ranks"), std::string::npos) << text;
-    EXPECT_NE(text.find("the choices are mpi"), std::string::npos) << text;
+    EXPECT_NE(text.find("the choices are mpi, shm, ring"), std::string::npos) << text;
     EXPECT_NE(text.find("did you mean 'mpi'"), std::string::npos) << text;
     EXPECT_NE(text.find("''"), std::string::npos) << text;
 }
@@ -49,7 +51,14 @@ TEST(Carriers, serial_carries_nothing_between_ranks) {
     EXPECT_NE(refusal("serial", 2).find("'serial'"), std::string::npos);
 }
 
+TEST(Carriers, have_their_common_names) {
+    Problems problems;
+    EXPECT_EQ(read_carriers("rhd,auto", "--collectives", 8, problems),
+              (std::vector<std::string>{"halving_doubling", "auto"}));
+}
+
 TEST(Carriers, are_named_once) {
+    EXPECT_NE(refusal("rhd,halving_doubling", 2).find("twice"), std::string::npos);
     EXPECT_NE(refusal("mpi,mpi", 2).find("twice"), std::string::npos);
 }
 
