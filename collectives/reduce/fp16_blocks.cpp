@@ -14,7 +14,9 @@ namespace {
 constexpr std::size_t lanes = 8;
 
 // g++ 12 does not find these instructions in the loops of bit operations that they replace.
-[[gnu::target("avx,f16c")]] std::size_t widen_lanes(const Fp16* from, float* to, std::size_t count) {
+[[gnu::target("avx,f16c")]] std::size_t widen_lanes(const Fp16* from,
+                                                    float* to,
+                                                    std::size_t count) {
     std::size_t i = 0;
     for (; i + lanes <= count; i += lanes) {
         const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
@@ -23,7 +25,9 @@ constexpr std::size_t lanes = 8;
     return i;
 }
 
-[[gnu::target("avx,f16c")]] std::size_t round_lanes(const float* from, Fp16* to, std::size_t count) {
+[[gnu::target("avx,f16c")]] std::size_t round_lanes(const float* from,
+                                                    Fp16* to,
+                                                    std::size_t count) {
     std::size_t i = 0;
     for (; i + lanes <= count; i += lanes) {
         const __m256 values = _mm256_loadu_ps(from + i);
