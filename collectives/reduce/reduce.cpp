@@ -125,8 +125,8 @@ struct Blocks {
 /// sums <- the reduction of the blocks and, where they continue, of `sums`.
 template <class Operation, class T>
 void add_blocks(const Blocks<T>& blocks, Accumulator<T>* sums) {
-    const auto& kernels = blocks.start == Start::fresh ? begin_kernels<T, Operation>
-                                                       : continue_kernels<T, Operation>;
+    const auto& kernels =
+        blocks.start == Start::fresh ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
     kernels[blocks.inputs - 1](blocks.at.data(), sums, blocks.count);
 }
 
@@ -151,9 +151,8 @@ void add_bf16(const Blocks<Bf16>& blocks, float* sums) {
         at[k] = reinterpret_cast<const Bf16Pair*>(blocks.at[k]);
         rest.at[k] = blocks.at[k] + 2 * pairs;
     }
-    const auto& kernels = blocks.start == Start::fresh
-                              ? pair_kernels<Operation, Start::fresh>
-                              : pair_kernels<Operation, Start::continued>;
+    const auto& kernels = blocks.start == Start::fresh ? pair_kernels<Operation, Start::fresh>
+                                                       : pair_kernels<Operation, Start::continued>;
     kernels[blocks.inputs - 1](at.data(), sums, sums + pairs, pairs);
     add_blocks<Operation>(rest, sums + 2 * pairs);
 }
