@@ -19,6 +19,7 @@ PlanRun::PlanRun(PlanTask task, ScratchPool& pool) : task_(std::move(task)) {
     lane_bytes_ = (scratch + line - 1) / line * line;
     if (lane_bytes_ > 0) {
         scratch_ = pool.take(lanes * lane_bytes_);
+        scratch_bytes_ = scratch_;
     }
     lanes_.resize(lanes);
     open_lanes_ = plan.lanes;
@@ -134,14 +135,14 @@ std::span<const std::byte> PlanRun::readable(const Slice& slice, std::int64_t la
 
 std::span<std::byte> PlanRun::writable(const Slice& slice, std::int64_t lane) const {
     TD_EXPECT(slice.buffer != PlanBuffer::input);
-    const std::size_t first = static_cast<std::size_t>(slice.first * task_.element_size);
-    const std::size_t size = static_cast<std::size_t>(slice.count * task_.element_size);
+    const auto first = static_cast<std::size_t>(slice.first * task_.element_size);
+    const auto size = static_cast<std::size_t>(slice.count * task_.element_size);
     if (slice.buffer == PlanBuffer::work) {
         return task_.work.subspan(first, size);
     }
     const std::size_t offset = static_cast<std::size_t>(lane) * lane_bytes_;
     TD_EXPECT(first + size <= lane_bytes_);
-    return {scratch_.data.get() + offset + first, size};
+    return scratch_bytes_.subspan(offset + first, size);
 }
 
 }  // namespace traindyno

@@ -69,6 +69,7 @@ class PlanRun {
 
     PlanTask task_;
     ScratchPool::Block scratch_;
+    std::span<std::byte> scratch_bytes_;
     std::size_t lane_bytes_ = 0;
     // Destroyed before the memory they use.
     std::vector<Lane> lanes_;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/algorithms/scratch_pool.hpp"
 
+#include <bit>
 #include <utility>
 
 namespace traindyno {
 
 ScratchPool::Block ScratchPool::take(std::size_t size) {
-    const auto found = spare_.lower_bound(size);
+    // Of its power of two: a small plan must not take a large one's block, or a repeated step could
+    // allocate that finds its blocks coming back in another order.
+    const std::size_t capacity = std::bit_ceil(size);
+    const auto found = spare_.find(capacity);
     if (found == spare_.end()) {
-        return {.data = std::make_unique_for_overwrite<std::byte[]>(size), .capacity = size};
+        return Block(capacity);
     }
     Block block = std::move(found->second);
     spare_.erase(found);
@@ -16,8 +20,9 @@ ScratchPool::Block ScratchPool::take(std::size_t size) {
 }
 
 void ScratchPool::give_back(Block block) {
-    if (block.capacity > 0) {
-        spare_.emplace(block.capacity, std::move(block));
+    if (!block.empty()) {
+        const std::size_t size = block.size();
+        spare_.emplace(size, std::move(block));
     }
 }
 

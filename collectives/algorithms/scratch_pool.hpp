@@ -4,22 +4,20 @@
 
 #include <cstddef>
 #include <map>
-#include <memory>
+#include <vector>
 
 namespace traindyno {
 
 class ScratchPool {
   public:
-    struct Block {
-        std::unique_ptr<std::byte[]> data;
-        std::size_t capacity = 0;
-    };
+    using Block = std::vector<std::byte>;
 
+    /// A block of at least `size` bytes.
     [[nodiscard]] Block take(std::size_t size);
     void give_back(Block block);
 
   private:
-    std::multimap<std::size_t, Block> spare_;  ///< by capacity
+    std::multimap<std::size_t, Block> spare_;  ///< by size
 };
 
 }  // namespace traindyno
