@@ -67,10 +67,8 @@ void fill_weights(std::span<float> weights, const ParameterMap& map, std::uint32
     fill(map.final_norm, 0, 1);
     fill(map.positions, 0, 1);
     for (std::int64_t layer = 0; layer < map.layers; ++layer) {
-        for (const Slice& slice : {map.layer.norm1,
-                                   map.layer.norm2,
-                                   map.layer.projection_bias,
-                                   map.layer.down_bias}) {
+        for (const Slice& slice :
+             {map.layer.norm1, map.layer.norm2, map.layer.projection_bias, map.layer.down_bias}) {
             fill(slice, map.layer_base(layer), 1);
         }
     }
@@ -101,9 +99,8 @@ Result train(const Model& model, const Layout& layout, const TrainingSetup& setu
     const Coordinates at = coordinates_of(layout, rank);
     const ParameterMap map = parameter_map(
         model, layout, local_shape(model, layout, setup), program.stage, setup.memory);
-    fill_weights(floats(*device, Space::parameter, map.elements),
-                 map,
-                 static_cast<std::uint32_t>(at.tp));
+    fill_weights(
+        floats(*device, Space::parameter, map.elements), map, static_cast<std::uint32_t>(at.tp));
     const IssueOrder order(program);
     const GroupCommunicators groups = communicators_of(program, *world);
     Engine engine(order, *device, groups, {.timeout = std::chrono::seconds{20}});
