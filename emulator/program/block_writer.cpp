@@ -20,6 +20,17 @@ BiasedLinear rows_of(BiasedLinear layer, std::int64_t tokens) {
     return layer;
 }
 
+/// Rows of chunk `index` of `count`.
+MatMul input_gradient_of_chunk(const BiasedLinear& layer,
+                               const Slice& dy,
+                               const Slice& dx,
+                               std::int64_t index,
+                               std::int64_t count) {
+    return input_gradient(rows_of(layer, layer.linear.tokens / count).linear,
+                          piece_of(dy, index, count),
+                          piece_of(dx, index, count));
+}
+
 }  // namespace
 
 void BlockWriter::compute(const ComputeOp& op, const After& after) {
@@ -135,7 +146,7 @@ After BlockWriter::column_parallel_backward(const BiasedLinear& layer,
     const std::vector<After> gathered = gather_over_tp(x);
     After reduced;
     for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
-        input_gradient_of_chunk(layer, dy, dx.all, chunk, {});
+        compute(input_gradient_of_chunk(layer, dy, dx.all, chunk, stage_.shape.chunks));
         reduced = reduce_chunk(dx, chunk);
     }
     compute(weight_gradient(layer.linear, x.all, dy), gathered.back());
@@ -149,23 +160,11 @@ void BlockWriter::row_parallel_backward(const BiasedLinear& layer,
                                         const Slice& dx) {
     const std::vector<After> gathered = gather_over_tp(dy);
     for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
-        input_gradient_of_chunk(
-            layer, dy.all, dx, chunk, gathered[static_cast<std::size_t>(chunk)]);
+        compute(input_gradient_of_chunk(layer, dy.all, dx, chunk, stage_.shape.chunks),
+                gathered[static_cast<std::size_t>(chunk)]);
     }
     compute(weight_gradient(layer.linear, x, dy.all));
     add_bias_gradient(rows_of(layer, stage_.shape.own_tokens), dy.own);
-}
-
-void BlockWriter::input_gradient_of_chunk(const BiasedLinear& layer,
-                                          const Slice& dy,
-                                          const Slice& dx,
-                                          std::int64_t chunk,
-                                          const After& after) {
-    const std::int64_t chunks = stage_.shape.chunks;
-    compute(input_gradient(rows_of(layer, layer.linear.tokens / chunks).linear,
-                           piece_of(dy, chunk, chunks),
-                           piece_of(dx, chunk, chunks)),
-            after);
 }
 
 void BlockWriter::add_bias(const BiasedLinear& layer, const Slice& y, const After& after) {

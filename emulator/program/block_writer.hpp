@@ -67,12 +67,6 @@ class BlockWriter {
 
   private:
     After reduce_chunk(const TokenRows& y, std::int64_t chunk);
-    /// Rows of `chunk` of the layer's input gradient.
-    void input_gradient_of_chunk(const BiasedLinear& layer,
-                                 const Slice& dy,
-                                 const Slice& dx,
-                                 std::int64_t chunk,
-                                 const After& after);
     void add_bias(const BiasedLinear& layer, const Slice& y, const After& after);
     void add_bias_gradient(const BiasedLinear& layer, const Slice& dy);
 

@@ -111,7 +111,7 @@ class LayerWriter {
     void attention_forward() {
         const TokenRows projected = summed(take_own());
         norm_forward(ends_.input, stage_.parameters.layer.norm1, at_.norm1);
-        block_.column_parallel_forward(linears_.qkv, gathered(at_.norm1), at_.qkv);
+        block_.column_parallel_forward(linears_.qkv, gathered_input(at_.norm1), at_.qkv);
         rotate(ElementwiseKind::rotary_forward, at_.qkv);
         core_attention();
         const After reduced =
@@ -122,7 +122,7 @@ class LayerWriter {
     void mlp_forward(const Slice& output) {
         const TokenRows down = summed(take_own());
         norm_forward(at_.residual, stage_.parameters.layer.norm2, at_.norm2);
-        block_.column_parallel_forward(linears_.up, gathered(at_.norm2), at_.up);
+        block_.column_parallel_forward(linears_.up, gathered_input(at_.norm2), at_.up);
         block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
                                                      : ElementwiseKind::gelu_forward,
                            shape_.tokens,
@@ -138,15 +138,15 @@ class LayerWriter {
         const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
         const TokenRows grad_norm2 = summed(take_own());
         block_.row_parallel_backward(
-            linears_.down, at_.activated, gathered(ends_.grad_output), grad_activated);
+            linears_.down, at_.activated, gathered_gradient(ends_.grad_output), grad_activated);
         block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_backward
                                                      : ElementwiseKind::gelu_backward,
                            shape_.tokens,
                            shape_.ffn,
                            {at_.up, grad_activated},
                            {grad_up});
-        const After reduced =
-            block_.column_parallel_backward(linears_.up, gathered(at_.norm2), grad_up, grad_norm2);
+        const After reduced = block_.column_parallel_backward(
+            linears_.up, gathered_input(at_.norm2), grad_up, grad_norm2);
         norm_backward(at_.residual,
                       grad_norm2.own,
                       stage_.parameters.layer.norm2,
@@ -160,7 +160,7 @@ class LayerWriter {
         const Slice grad_qkv = scratch_.take(shape_.tokens * shape_.qkv_width);
         const TokenRows grad_norm1 = summed(take_own());
         block_.row_parallel_backward(
-            linears_.projection, at_.context, gathered(grad_residual), grad_context);
+            linears_.projection, at_.context, gathered_gradient(grad_residual), grad_context);
         block_.compute(AttentionBackward{.batch = shape_.batch,
                                          .seq = shape_.seq,
                                          .heads = shape_.heads,
@@ -173,7 +173,7 @@ class LayerWriter {
                                          .grad_qkv = grad_qkv});
         rotate(ElementwiseKind::rotary_backward, grad_qkv);
         const After reduced = block_.column_parallel_backward(
-            linears_.qkv, gathered(at_.norm1), grad_qkv, grad_norm1);
+            linears_.qkv, gathered_input(at_.norm1), grad_qkv, grad_norm1);
         norm_backward(ends_.input,
                       grad_norm1.own,
                       stage_.parameters.layer.norm1,
@@ -229,9 +229,13 @@ class LayerWriter {
 
     [[nodiscard]] Slice take_own() { return scratch_.take(shape_.own_tokens * shape_.hidden); }
 
-    /// One buffer for the input of every product, as Megatron-LM has: a gathering waits for the
-    /// compute before it, and so for the readers of the last.
-    [[nodiscard]] TokenRows gathered(const Slice& own) { return rows_in(gathered_, own); }
+    /// One buffer for the input of every product and one for the gradient of every output, as
+    /// Megatron-LM has: a gathering waits for the compute before it, and so for the readers of the
+    /// last. With one for both, the weight gradient of a layer could still read what the next
+    /// gathers, where a device runs the operation between them earlier (kernel_plan/fusion.hpp).
+    [[nodiscard]] TokenRows gathered_input(const Slice& own) { return rows_in(inputs_, own); }
+
+    [[nodiscard]] TokenRows gathered_gradient(const Slice& own) { return rows_in(gradients_, own); }
 
     /// One buffer for every product that is summed over the tensor group: who reads the sum waits
     /// for it before another product is computed.
@@ -253,7 +257,8 @@ class LayerWriter {
     Arena& scratch_;
     Linears linears_;
     Activations at_;
-    std::optional<Slice> gathered_;
+    std::optional<Slice> inputs_;
+    std::optional<Slice> gradients_;
     std::optional<Slice> summed_;
     BlockWriter block_;
 };

@@ -33,6 +33,19 @@ TEST(MeasureRequest, trains_in_fp32_on_cpus_and_in_bf16_on_timed_devices_unless_
     EXPECT_EQ(precision_of({{"device", "timed"}, {"machine", "dgx-h100"}}), Precision::bf16);
 }
 
+TEST(MeasureRequest, shares_tokens_and_cuts_products_where_told) {
+    Problems problems;
+    const auto setup = [&](const std::map<std::string, std::string>& values) {
+        return measure_request(flags_of(values), 2, {}, problems).workload.setup;
+    };
+    EXPECT_EQ(setup({{"tp", "2"}}).sequence_parallel, SequenceParallel::off);
+    EXPECT_EQ(setup({{"tp", "2"}}).overlap_tp, Overlap::off);
+    const TrainingSetup on =
+        setup({{"tp", "2"}, {"sequence-parallel", "on"}, {"overlap-tp", "on"}});
+    EXPECT_EQ(on.sequence_parallel, SequenceParallel::on);
+    EXPECT_EQ(on.overlap_tp, Overlap::on);
+}
+
 TEST(MeasureRequest, lists_the_precisions_when_one_is_unknown) {
     for (const char* text : {"fp64", "int64", "FP8", "fp8 "}) {
         try {
