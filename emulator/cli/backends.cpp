@@ -28,7 +28,9 @@ std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
     const Precision precision = request.workload.setup.precision;
     return make_timed_device(
         {.duration = [machine = *request.machine,
-                      precision](const ComputeOp& op) { return op_time(machine, op, precision); },
+                      precision,
+                      gradient = request.workload.setup.gradient_type](
+                         const ComputeOp& op) { return op_time(machine, op, precision, gradient); },
          .name = request.machine->device,
          .precision = precision,
          .peak = gemm_rate(*request.machine, precision).peak,

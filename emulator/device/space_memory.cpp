@@ -17,12 +17,6 @@ namespace traindyno {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
-constexpr std::array all_spaces{
-    Space::parameter, Space::gradient, Space::saved, Space::workspace, Space::scalar};
-
-std::int64_t elements_in(const Extents& extents, Space space) {
-    return space == Space::gradient ? extents.parameter : extent_of(extents, space);
-}
 
 }  // namespace
 
@@ -70,10 +64,10 @@ MappedBytes::~MappedBytes() {
 }
 
 SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging)
-    : storage_(storage_type(program.precision)) {
-    for (const Space space : all_spaces) {
-        arrays_[static_cast<std::size_t>(space)] =
-            MappedBytes(size_of(elements_in(program.extents, space), dtype(space)), paging);
+    : storage_(storage_type(program.precision)), gradient_(program.gradient_type) {
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+        const auto space = static_cast<Space>(i);
+        arrays_[i] = MappedBytes(size_of(extent_of(program.extents, space), dtype(space)), paging);
     }
 }
 

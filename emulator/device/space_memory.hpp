@@ -51,11 +51,12 @@ class SpaceMemory {
               std::int64_t stride,
               std::span<std::byte> host) const;
 
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_, gradient_); }
 
   private:
     DType storage_ = DType::fp32;
-    std::array<MappedBytes, 5> arrays_;
+    DType gradient_ = DType::fp32;
+    std::array<MappedBytes, enum_count<Space>> arrays_;
 };
 
 }  // namespace traindyno

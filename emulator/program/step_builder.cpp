@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "emulator/base/error.hpp"
+#include "emulator/program/blocks.hpp"
 #include "emulator/program/build.hpp"
+#include "emulator/program/optimizer_block.hpp"
 
 namespace traindyno {
 
@@ -23,13 +25,6 @@ StageContext context_of(const Model& model,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
             .tp = tp};
-}
-
-Task task_of(BlockId block, std::int64_t micro_batch) {
-    Task task;
-    task.block = block;
-    task.micro_batch = MicroBatch{micro_batch};
-    return task;
 }
 
 Stage stage_of(const Layout& layout, WorldRank rank) {
@@ -62,9 +57,10 @@ StepBuilder::StepBuilder(const Model& model,
       buffers_(context_, layout, setup, Stage{stage_}, micro_batches_),
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(micro_batches_)),
-      buckets_(context_.parameters.parameters, setup.bucket),
-      tasks_(setup.overlap_p2p) {
-    program_.extents = {.parameter = context_.parameters.elements + bucket_space(),
+      tasks_(setup.overlap_p2p),
+      gradients_(program_, tasks_, context_, setup, micro_batches_) {
+    gradients_.join({.dp = dp_, .embedding = embedding_});
+    program_.extents = {.parameter = context_.parameters.elements + gradients_.bucket_space(),
                         .saved = buffers_.saved_extent(),
                         .workspace = buffers_.scratch().end(),
                         .scalar = scalars_.elements};
@@ -72,7 +68,7 @@ StepBuilder::StepBuilder(const Model& model,
 
 StepProgram StepBuilder::build() {
     write_edge_blocks();
-    zero_gradients();
+    gradients_.zero();
     for (const Pass& pass : passes_of(setup_.schedule, micro_batches_, layout_.pp, Stage{stage_})) {
         if (pass.direction == Direction::forward) {
             forward(pass.micro_batch);
@@ -80,7 +76,7 @@ StepProgram StepBuilder::build() {
             backward(pass.micro_batch);
         }
     }
-    reduce_gradients();
+    gradients_.finish();
     optimize();
     program_.tasks = tasks_.take();
     return std::move(program_);
@@ -97,28 +93,20 @@ std::optional<GroupId> StepBuilder::join(GroupKind kind) {
 
 void StepBuilder::write_edge_blocks() {
     if (first()) {
-        edges_.embedding_forward = add(embedding_forward(context_, buffers_.ends_of(0, 0).input));
-        edges_.embedding_backward = add(embedding_backward(context_, buffers_.gradient()));
+        edges_.embedding_forward =
+            add_block(program_, embedding_forward(context_, buffers_.ends_of(0, 0).input));
+        edges_.embedding_backward =
+            add_block(program_, embedding_backward(context_, buffers_.gradient()));
     }
     if (last()) {
         const Slice input = buffers_.ends_of(context_.shape.layers - 1, 0).output;
         Arena scratch = buffers_.scratch();
         const HeadBuffers head = place_head(context_, scratch);
-        edges_.head_forward = add(head_forward(context_, head, scalars_, input));
-        edges_.head_backward = add(head_backward(context_, head, input, buffers_.gradient()));
+        edges_.head_forward = add_block(program_, head_forward(context_, head, scalars_, input));
+        edges_.head_backward =
+            add_block(program_, head_backward(context_, head, input, buffers_.gradient()));
         grow_workspace(scratch);
     }
-}
-
-BlockId StepBuilder::add(Block block) {
-    program_.blocks.push_back(std::move(block));
-    return BlockId{static_cast<std::int64_t>(program_.blocks.size()) - 1};
-}
-
-BlockId StepBuilder::add_once(Block block) {
-    const auto found = std::find(program_.blocks.begin(), program_.blocks.end(), block);
-    return found == program_.blocks.end() ? add(std::move(block))
-                                          : BlockId{found - program_.blocks.begin()};
 }
 
 const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(const LayerEnds& ends) {
@@ -130,10 +118,10 @@ const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(const LayerEnds& ends)
         return *found;
     }
     BlockArenas kept = buffers_.arenas_of(ends);
-    const BlockId forward = add(layer_forward(context_, ends, kept));
+    const BlockId forward = add_block(program_, layer_forward(context_, ends, kept));
     grow_workspace(kept.scratch);
     BlockArenas used = buffers_.arenas_of(ends);
-    const BlockId backward = add(layer_backward(context_, ends, used));
+    const BlockId backward = add_block(program_, layer_backward(context_, ends, used));
     grow_workspace(used.scratch);
     layers_.push_back({.ends = ends, .forward = forward, .backward = backward});
     return layers_.back();
@@ -141,33 +129,6 @@ const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(const LayerEnds& ends)
 
 void StepBuilder::grow_workspace(const Arena& scratch) {
     program_.extents.workspace = std::max(program_.extents.workspace, scratch.end());
-}
-
-/// The gradients of the stage, in pieces that each lie in one place. In aliased memory the place of
-/// the layers counts as often as there are layers.
-std::vector<Slice> StepBuilder::gradient_pieces() const {
-    const ParameterMap& map = context_.parameters;
-    std::vector<Slice> pieces{{.space = Space::gradient, .offset = 0, .elements = map.elements}};
-    const Slice layer{
-        .space = Space::gradient, .offset = map.output_elements, .elements = map.layer.elements};
-    pieces.insert(pieces.end(), static_cast<std::size_t>(map.layers - map.resident_layers), layer);
-    return pieces;
-}
-
-/// Aliased layers add to one place while a bucket of it is on the wire, so buckets get a place of
-/// their own there: one, since they travel one after another.
-std::int64_t StepBuilder::bucket_space() const {
-    return setup_.memory == MemoryMode::aliased && dp_
-               ? std::min(bucket_elements(setup_.bucket), context_.parameters.parameters)
-               : 0;
-}
-
-void StepBuilder::zero_gradients() {
-    BlockWriter block("zero_gradients", Phase::optimizer, context_);
-    for (const Slice& gradients : gradient_pieces()) {
-        block.elementwise(ElementwiseKind::zero, 1, gradients.elements, {}, {gradients});
-    }
-    tasks_.compute(task_of(add(block.take()), 0), {});
 }
 
 void StepBuilder::forward(std::int64_t micro_batch) {
@@ -196,7 +157,7 @@ void StepBuilder::backward(std::int64_t micro_batch) {
     if (last()) {
         tasks_.compute(edge_task(edges_.head_forward, context_.shape.layers - 1, micro_batch), {});
         tasks_.compute(edge_task(edges_.head_backward, context_.shape.layers - 1, micro_batch), {});
-        gradients_ready(micro_batch, context_.parameters.output_elements);
+        gradients_.ready(micro_batch, context_.parameters.output_elements);
     } else {
         gradient = receive_gradient(micro_batch);
     }
@@ -215,11 +176,11 @@ void StepBuilder::backward(std::int64_t micro_batch) {
         if (layer == 0) {
             milestones(micro_batch).first_layer_backward = task;
         }
-        gradients_ready(micro_batch, context_.parameters.final_after(layer));
+        gradients_.ready(micro_batch, context_.parameters.final_after(layer));
     }
     if (first()) {
         tasks_.compute(edge_task(edges_.embedding_backward, 0, micro_batch), {});
-        gradients_ready(micro_batch, context_.parameters.parameters);
+        gradients_.ready(micro_batch, context_.parameters.parameters);
     } else {
         send_gradient(micro_batch);
     }
@@ -268,66 +229,13 @@ void StepBuilder::send_gradient(std::int64_t micro_batch) {
         message_task(Lane::pp_send_backward, send, micro_batch), {tasks_.last_compute()});
 }
 
-void StepBuilder::gradients_ready(std::int64_t micro_batch, std::int64_t ready) {
-    if (setup_.overlap_gradients == Overlap::on && micro_batch == micro_batches_ - 1) {
-        reduce_buckets(ready);
-    }
-}
-
-void StepBuilder::reduce_gradients() {
-    reduce_buckets(context_.parameters.parameters);
-    if (embedding_) {
-        const Slice& table = first() ? context_.parameters.table : context_.parameters.output_table;
-        BlockWriter block("reduce_embedding", Phase::backward, context_);
-        block.communicate(Lane::embedding,
-                          all_reduce_in_place(*embedding_, gradient_of(table), DType::fp32));
-        embedding_reduced_ = tasks_.collective(
-            task_of(add(block.take()), 0), {last_bucket_ ? last_bucket_ : tasks_.last_compute()});
-    }
-}
-
-void StepBuilder::reduce_buckets(std::int64_t ready) {
-    if (!dp_) {
-        return;
-    }
-    for (const GradientBucket& bucket : buckets_.complete_up_to(ready)) {
-        BlockWriter block("reduce_bucket", Phase::backward, context_);
-        block.communicate(Lane::dp,
-                          all_reduce_in_place(
-                              *dp_,
-                              {.space = Space::gradient, .offset = 0, .elements = bucket.elements},
-                              DType::fp32));
-        Task task = task_of(add_once(block.take()), micro_batches_ - 1);
-        task.parameter_base = bucket_space() > 0 ? context_.parameters.elements : bucket.offset;
-        last_bucket_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
-    }
-}
-
 void StepBuilder::optimize() {
-    const std::vector<Slice> pieces = gradient_pieces();
-    BlockWriter block("optimizer", Phase::optimizer, context_);
-    for (const Slice& gradients : pieces) {
-        block.elementwise(ElementwiseKind::sum_of_squares,
-                          1,
-                          gradients.elements,
-                          {gradients},
-                          {scalars_.gradient_norm});
-    }
-    After norm;
-    if (model_group_) {
-        norm = block.communicate(
-            Lane::model, all_reduce_in_place(*model_group_, scalars_.gradient_norm, DType::fp32));
-    }
-    for (const Slice& gradients : pieces) {
-        block.elementwise(ElementwiseKind::scale,
-                          1,
-                          gradients.elements,
-                          {gradients, scalars_.gradient_norm},
-                          {gradients},
-                          norm);
-        block.compute(OptimizerStep{.offset = gradients.offset, .elements = gradients.elements});
-    }
-    tasks_.compute(task_of(add(block.take()), 0), {last_bucket_, embedding_reduced_});
+    tasks_.compute(
+        task_of(add_block(program_,
+                          optimizer_block(
+                              context_, gradients_.pieces(), scalars_.gradient_norm, model_group_)),
+                0),
+        {gradients_.last_bucket(), gradients_.embedding_reduced()});
 }
 
 Task StepBuilder::layer_task(BlockId block, std::int64_t layer, std::int64_t micro_batch) const {
@@ -356,7 +264,7 @@ Task StepBuilder::message_task(Lane lane, const CommOp& op, std::int64_t micro_b
     BlockWriter block(
         std::string(to_string(lane)), forward ? Phase::forward : Phase::backward, context_);
     block.communicate(lane, op);
-    Task task = task_of(add_once(block.take()), micro_batch);
+    Task task = task_of(add_block_once(program_, block.take()), micro_batch);
     task.tag_base = tag_base_of(micro_batch);
     return task;
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "emulator/program/edge_blocks.hpp"
-#include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/gradient_sync.hpp"
 #include "emulator/program/layer_blocks.hpp"
 #include "emulator/program/schedule.hpp"
 #include "emulator/program/stage_buffers.hpp"
@@ -48,25 +48,15 @@ class StepBuilder {
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
     void write_edge_blocks();
-    BlockId add(Block block);
-    /// The block if the program has it already.
-    BlockId add_once(Block block);
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
 
-    [[nodiscard]] std::vector<Slice> gradient_pieces() const;
-    [[nodiscard]] std::int64_t bucket_space() const;
-    void zero_gradients();
     void forward(std::int64_t micro_batch);
     void backward(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_input(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_gradient(std::int64_t micro_batch);
     void send_output(std::int64_t micro_batch);
     void send_gradient(std::int64_t micro_batch);
-    /// Gradients before `ready` will not change any more if `micro_batch` is the last.
-    void gradients_ready(std::int64_t micro_batch, std::int64_t ready);
-    void reduce_gradients();
-    void reduce_buckets(std::int64_t ready);
     void optimize();
 
     [[nodiscard]] Task layer_task(BlockId block,
@@ -111,10 +101,8 @@ class StepBuilder {
     EdgeBlocks edges_;
     std::vector<LayerBlocks> layers_;
     std::vector<Milestones> milestones_;
-    GradientBuckets buckets_;
-    std::optional<TaskId> last_bucket_;
-    std::optional<TaskId> embedding_reduced_;
     TaskList tasks_;
+    GradientSync gradients_;
 };
 
 }  // namespace traindyno

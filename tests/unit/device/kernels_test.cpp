@@ -436,7 +436,7 @@ TEST_P(Kernels, adam_moves_against_the_gradient_by_its_formula) {
     for (int step = 1; step <= 3; ++step) {
         adam(team_,
              {.weight = weight.operand(),
-              .gradient = gradient.data(),
+              .gradient = {.data = reinterpret_cast<std::byte*>(gradient.data()), .elements = n},
               .master = master.data(),
               .m = m.data(),
               .v = v.data()});
