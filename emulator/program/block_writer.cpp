@@ -60,7 +60,9 @@ After BlockWriter::column_parallel_backward(const BiasedLinear& layer,
                                             const Slice& dx) {
     compute(input_gradient(layer.linear, dy, dx));
     After reduced = all_reduce_over_tp(dx);
-    weight_and_bias_gradients(layer, x, dy);
+    if (weight_gradients_ == WeightGradients::at_once) {
+        weight_and_bias_gradients(layer, x, dy);
+    }
     return reduced;
 }
 
@@ -69,7 +71,9 @@ void BlockWriter::row_parallel_backward(const BiasedLinear& layer,
                                         const Slice& dy,
                                         const Slice& dx) {
     compute(input_gradient(layer.linear, dy, dx));
-    weight_and_bias_gradients(layer, x, dy);
+    if (weight_gradients_ == WeightGradients::at_once) {
+        weight_and_bias_gradients(layer, x, dy);
+    }
 }
 
 void BlockWriter::add_bias(const BiasedLinear& layer, const Slice& y, const After& after) {

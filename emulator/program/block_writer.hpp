@@ -15,6 +15,10 @@
 namespace traindyno {
 
 enum class Mlp : std::uint8_t { gelu, swiglu };
+enum class WeightGradients : std::uint8_t {
+    at_once,
+    deferred,  ///< those of a layer's linear layers and their biases run in a block of their own
+};
 
 /// What every block of a stage is written from.
 struct StageContext {
@@ -24,6 +28,7 @@ struct StageContext {
     Recompute recompute = Recompute::none;
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;
+    WeightGradients weight_gradients = WeightGradients::at_once;
     std::optional<GroupId> tp;  ///< absent when tensor parallelism is 1
 };
 
@@ -42,6 +47,9 @@ class BlockWriter {
         : stage_(stage), phase_(phase), block_{.name = std::move(name), .ops = {}} {}
 
     void set_phase(Phase phase) { phase_ = phase; }
+
+    /// Deferred: backward leaves out weight_and_bias_gradients, for another block.
+    void set_weight_gradients(WeightGradients when) { weight_gradients_ = when; }
 
     void compute(const ComputeOp& op, const After& after = {});
     void elementwise(ElementwiseKind kind,
@@ -69,15 +77,16 @@ class BlockWriter {
                                const Slice& x,
                                const Slice& dy,
                                const Slice& dx);
+    void weight_and_bias_gradients(const BiasedLinear& layer, const Slice& x, const Slice& dy);
 
     [[nodiscard]] Block take() { return std::move(block_); }
 
   private:
     void add_bias(const BiasedLinear& layer, const Slice& y, const After& after);
-    void weight_and_bias_gradients(const BiasedLinear& layer, const Slice& x, const Slice& dy);
 
     const StageContext& stage_;
     Phase phase_;
+    WeightGradients weight_gradients_ = WeightGradients::at_once;
     Block block_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/build.hpp"
 #include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/stage_layers.hpp"
 #include "emulator/program/volume.hpp"
 #include "emulator/program/volume_table.hpp"
 
@@ -13,10 +14,13 @@ struct Symbols {
     const Model& model;
     const Layout& layout;
     const TrainingSetup& setup;
+    Stage stage;
     bool first = false;
     bool last = false;
 
-    [[nodiscard]] std::int64_t stage_layers() const { return model.layers / layout.pp; }
+    [[nodiscard]] std::int64_t stage_layers() const {
+        return layers_of_stage(model, layout, setup, stage);
+    }
 
     [[nodiscard]] std::int64_t runs() const { return micro_batches(layout, setup); }
 
@@ -75,7 +79,9 @@ void add_data_parallel(const Symbols& at, VolumeTable& table) {
 }
 
 void add_pipeline(const Symbols& at, VolumeTable& table) {
-    const std::int64_t neighbours = (at.first ? 0 : 1) + (at.last ? 0 : 1);
+    // Each chunk has a boundary on either side, but the first and the last of the model.
+    const std::int64_t neighbours =
+        2 * at.setup.virtual_stages - (at.first ? 1 : 0) - (at.last ? 1 : 0);
     const VolumeTable::Tally tally{.count = neighbours * at.runs(),
                                    .payload = neighbours * at.runs() * at.activation()};
     table.add(GroupKind::pp, TrafficOp::send, tally);
@@ -91,6 +97,7 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     const Symbols at{.model = model,
                      .layout = layout,
                      .setup = setup,
+                     .stage = stage,
                      .first = stage.value() == 0,
                      .last = stage.value() == layout.pp - 1};
     VolumeTable table;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/layer_blocks.hpp"
 
+#include <algorithm>
+
 namespace traindyno {
 
 namespace {
@@ -17,11 +19,19 @@ struct Activations {
     Slice activated;   // [t, ffn]
 };
 
+/// Gradients of the outputs of a layer's linear layers, other than the last.
+struct OutputGradients {
+    Slice qkv;         // [t, qkv_width]
+    Slice projection;  // [t, h]
+    Slice up;          // [t, up_width]
+};
+
 Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     const std::int64_t t = shape.tokens;
     Arena& kept = stage.recompute == Recompute::full ? arenas.scratch : arenas.saved;
     Arena& attention = stage.recompute == Recompute::none ? arenas.saved : arenas.scratch;
+    const bool deferred = stage.weight_gradients == WeightGradients::deferred;
     Activations at;
     at.norm1 = kept.take(t * shape.hidden);
     at.qkv = kept.take(t * shape.qkv_width);
@@ -29,9 +39,26 @@ Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.storage));
     at.residual = kept.take(t * shape.hidden);
     at.norm2 = kept.take(t * shape.hidden);
-    at.up = kept.take(t * shape.up_width);
+    at.up = kept.take(t * (deferred ? std::max(shape.up_width, shape.qkv_width) : shape.up_width));
+    at.up.elements = t * shape.up_width;
     at.activated = kept.take(t * shape.ffn);
     return at;
+}
+
+/// Deferred weight gradients read them after the backward: those of queries, keys and values and of
+/// the projection take the places of activations that nothing reads any more when they are written.
+OutputGradients place_gradients(const StageContext& stage,
+                                const Activations& at,
+                                BlockArenas& arenas) {
+    const LocalShape& shape = stage.shape;
+    OutputGradients gradients;
+    if (stage.weight_gradients == WeightGradients::deferred) {
+        gradients.qkv = at.up;
+        gradients.qkv.elements = shape.tokens * shape.qkv_width;
+        gradients.projection = at.residual;
+        gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
+    }
+    return gradients;
 }
 
 /// The linear layers of a transformer layer.
@@ -73,7 +100,10 @@ class LayerWriter {
           scratch_(arenas.scratch),
           linears_(linears_of(stage)),
           at_(place_activations(stage, arenas)),
-          block_(std::move(name), phase, stage) {}
+          kept_(place_gradients(stage, at_, arenas)),
+          block_(std::move(name), phase, stage) {
+        block_.set_weight_gradients(stage.weight_gradients);
+    }
 
     void forward(const Slice& output) {
         attention_forward();
@@ -94,12 +124,20 @@ class LayerWriter {
         if (stage_.recompute == Recompute::full) {
             recompute();
         }
-        const Slice grad_residual = scratch_.take(shape_.tokens * shape_.hidden);
+        const Slice grad_residual = kept_or(kept_.projection, shape_.hidden);
         mlp_backward(grad_residual);
         if (stage_.recompute == Recompute::selective) {
             recompute();
         }
         attention_backward(grad_residual);
+    }
+
+    /// What `backward` leaves out where weight gradients are deferred, in its order.
+    void weight_gradients() {
+        block_.weight_and_bias_gradients(linears_.down, at_.activated, ends_.grad_output);
+        block_.weight_and_bias_gradients(linears_.up, at_.norm2, kept_.up);
+        block_.weight_and_bias_gradients(linears_.projection, at_.context, kept_.projection);
+        block_.weight_and_bias_gradients(linears_.qkv, at_.norm1, kept_.qkv);
     }
 
     [[nodiscard]] Block take() { return block_.take(); }
@@ -132,7 +170,7 @@ class LayerWriter {
 
     void mlp_backward(const Slice& grad_residual) {
         const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);
-        const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
+        const Slice grad_up = kept_or(kept_.up, shape_.up_width);
         const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
         block_.row_parallel_backward(
             linears_.down, at_.activated, ends_.grad_output, grad_activated);
@@ -154,7 +192,7 @@ class LayerWriter {
 
     void attention_backward(const Slice& grad_residual) {
         const Slice grad_context = scratch_.take(shape_.tokens * shape_.attention_width);
-        const Slice grad_qkv = scratch_.take(shape_.tokens * shape_.qkv_width);
+        const Slice grad_qkv = kept_or(kept_.qkv, shape_.qkv_width);
         const Slice grad_norm1 = scratch_.take(shape_.tokens * shape_.hidden);
         block_.row_parallel_backward(linears_.projection, at_.context, grad_residual, grad_context);
         block_.compute(AttentionBackward{.batch = shape_.batch,
@@ -223,12 +261,18 @@ class LayerWriter {
         }
     }
 
+    /// `kept` where it has a place, else scratch for [t, width].
+    [[nodiscard]] Slice kept_or(const Slice& kept, std::int64_t width) {
+        return kept.elements > 0 ? kept : scratch_.take(shape_.tokens * width);
+    }
+
     const StageContext& stage_;
     const LocalShape& shape_;
     const LayerEnds& ends_;
     Arena& scratch_;
     Linears linears_;
     Activations at_;
+    OutputGradients kept_;
     BlockWriter block_;
 };
 
@@ -236,7 +280,7 @@ class LayerWriter {
 
 std::int64_t saved_per_layer(const StageContext& stage) {
     BlockArenas arenas;
-    place_activations(stage, arenas);
+    place_gradients(stage, place_activations(stage, arenas), arenas);
     return arenas.saved.end();
 }
 
@@ -249,6 +293,12 @@ Block layer_forward(const StageContext& stage, const LayerEnds& ends, BlockArena
 Block layer_backward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
     LayerWriter writer(stage, ends, arenas, "layer_backward", Phase::backward);
     writer.backward();
+    return writer.take();
+}
+
+Block layer_weights(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
+    LayerWriter writer(stage, ends, arenas, "layer_weights", Phase::weights);
+    writer.weight_gradients();
     return writer.take();
 }
 

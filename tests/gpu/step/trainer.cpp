@@ -85,7 +85,7 @@ std::vector<Tensor> tensors_of(const Training& training) {
     const Layout alone;
     const ParameterMap map = parameter_map(training.model,
                                            alone,
-                                           local_shape(training.model, alone, setup_of(training)),
+                                           local_shape(training.model, alone, setup_of(training), Stage{0}),
                                            Stage{0},
                                            training.memory);
     std::vector<Tensor> tensors{{"final norm", map.final_norm},
