@@ -127,6 +127,13 @@ void check_zero_bubble(const Model& model,
     if (setup.overlap_tp == Overlap::on) {
         refuse("overlap_tp", "on", "are not cut into chunks");
     }
+    if (setup.zero >= Zero::gradients ||
+        setup.gradient_reduction == GradientReduction::every_micro_batch) {
+        refuse(setup.zero >= Zero::gradients ? "zero" : "gradient_reduction",
+               setup.zero >= Zero::gradients ? to_string(setup.zero)
+                                             : to_string(setup.gradient_reduction),
+               "are still missing when a layer's backward ends");
+    }
     if (model.experts > 0) {
         refuse("experts", fmt::format("{}", model.experts), "are those of dense layers");
     }

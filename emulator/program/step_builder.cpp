@@ -18,9 +18,12 @@ StageContext context_of(const Model& model,
                         Stage stage,
                         std::optional<GroupId> tp) {
     const LocalShape shape = local_shape(model, layout, setup, stage);
+    const Sharding sharding = sharding_of(model, layout, setup);
     return {.shape = shape,
-            .parameters = parameter_map(model, layout, shape, stage, setup.memory),
+            .parameters = parameter_map(model, layout, shape, stage, setup.memory, sharding),
+            .sharding = sharding,
             .storage = storage_type(setup.precision),
+            .gradient = setup.gradient_type,
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
@@ -48,12 +51,13 @@ StepBuilder::StepBuilder(const Model& model,
       program_{.rank = rank,
                .stage = Stage{stage_},
                .precision = setup.precision,
+               .gradient_type = setup.gradient_type,
                .extents = {},
                .groups = {},
                .blocks = {},
                .tasks = {}},
       tp_(join(GroupKind::tp)),
-      dp_(join(GroupKind::dp)),
+      dp_(join_data_parallel(model)),
       pp_(join(GroupKind::pp)),
       embedding_(model.tied_embeddings ? join(GroupKind::embedding) : std::nullopt),
       model_group_(join(GroupKind::model)),
@@ -62,21 +66,30 @@ StepBuilder::StepBuilder(const Model& model,
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(pipeline_.micro_batches * pipeline_.chunks)),
       tasks_(setup.overlap_p2p),
+      weights_(program_, tasks_, context_, setup, weight_uses()),
       gradients_(program_, tasks_, context_, setup, pipeline_.micro_batches) {
+    weights_.join(dp_);
     gradients_.join({.dp = dp_, .embedding = embedding_});
-    program_.extents = {.parameter = context_.parameters.elements + gradients_.bucket_space(),
-                        .saved = buffers_.saved_extent(),
-                        .workspace = buffers_.scratch().end(),
-                        .scalar = scalars_.elements};
+    const auto unless_equal = [&](std::int64_t extent) {
+        return extent == weights_.extent() ? std::nullopt : std::optional(extent);
+    };
+    program_.extents = {
+        .parameter = weights_.extent(),
+        .saved = buffers_.saved_extent(),
+        .workspace = buffers_.scratch().end(),
+        .scalar = scalars_.elements,
+        .gradient = unless_equal(gradients_.extent()),
+        .state = unless_equal(context_.parameters.elements / context_.sharding.ranks)};
 }
 
 StepProgram StepBuilder::build() {
     write_edge_blocks();
-    gradients_.zero();
+    weights_.begin_step();
+    gradients_.begin_step();
     for (const Pass& pass : passes_of(pipeline_, Stage{stage_})) {
         run(pass);
     }
-    gradients_.finish();
+    gradients_.end_step();
     optimize();
     program_.tasks = tasks_.take();
     return std::move(program_);
@@ -89,6 +102,49 @@ std::optional<GroupId> StepBuilder::join(GroupKind kind) {
     }
     program_.groups.push_back(std::move(group));
     return GroupId{static_cast<std::int64_t>(program_.groups.size()) - 1};
+}
+
+/// Hybrid sharding takes the replicas apart into those that share state and those that copy it.
+std::optional<ShardGroup> StepBuilder::join_data_parallel(const Model& model) {
+    const Sharding sharding = sharding_of(model, layout_, setup_);
+    const bool hybrid = sharding.ranks > 1 && sharding.ranks < layout_.dp * layout_.cp;
+    const std::optional<GroupId> group = join(hybrid ? GroupKind::dp_shard : GroupKind::dp);
+    if (!group) {
+        return std::nullopt;
+    }
+    const std::int64_t rank = program_.groups[group->index()].rank_of(program_.rank).value();
+    return ShardGroup{.group = *group,
+                      .rank = sharding.ranks > 1 ? rank : 0,
+                      .replicas = hybrid ? join(GroupKind::dp_replicate) : std::nullopt};
+}
+
+/// What forward and backward need weights of, in the order in which they do.
+std::vector<ParameterSync::Use> StepBuilder::weight_uses() const {
+    std::vector<ParameterSync::Use> uses;
+    const auto use_layer = [&](const Visit& visit, std::int64_t layer, Phase phase) {
+        uses.push_back({.unit = unit_of(layer, visit), .phase = phase});
+    };
+    for (const Pass& pass : passes_of(pipeline_, Stage{stage_})) {
+        const Visit& visit = pass.visit;
+        const std::int64_t layers = chunk_of(visit).layers;
+        if (pass.direction == Direction::forward) {
+            if (!is_fed(visit)) {
+                uses.push_back({.unit = {.kind = UnitKind::embedding}, .phase = Phase::forward});
+            }
+            for (std::int64_t layer = 0; layer < layers; ++layer) {
+                use_layer(visit, layer, Phase::forward);
+            }
+        } else if (pass.direction == Direction::backward) {
+            if (!feeds(visit)) {
+                uses.push_back(
+                    {.unit = {.kind = context_.parameters.head_unit}, .phase = Phase::forward});
+            }
+            for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
+                use_layer(visit, layer, Phase::backward);
+            }
+        }
+    }
+    return uses;
 }
 
 void StepBuilder::write_edge_blocks() {
@@ -151,16 +207,28 @@ void StepBuilder::run(const Pass& pass) {
 }
 
 void StepBuilder::forward(const Visit& visit) {
-    const std::optional<TaskId> input =
-        is_fed(visit) ? receive_input(visit)
-                      : tasks_.compute(edge_task(edges_.embedding_forward, 0, visit), {});
+    std::optional<TaskId> input;
+    if (is_fed(visit)) {
+        input = receive_input(visit);
+    } else {
+        const auto weights = weights_.begin_use({.kind = UnitKind::embedding});
+        Task task = edge_task(edges_.embedding_forward, 0, visit);
+        task.parameter_base = weights.base;
+        input = tasks_.compute(std::move(task), {weights.ready});
+        weights_.end_use(*input);
+    }
     const std::int64_t layers = chunk_of(visit).layers;
     for (std::int64_t layer = 0; layer < layers; ++layer) {
         const BlockId block = layer_blocks(buffers_.ends_of(visit, layer)).forward;
         const bool top = layer == layers - 1 && feeds(visit);
-        tasks_.compute(layer_task(block, layer, visit),
-                       {layer == 0 ? input : std::nullopt,
-                        top ? before(buffers_.output_of(visit)).send_forward : std::nullopt});
+        const auto weights = weights_.begin_use(unit_of(layer, visit));
+        Task task = layer_task(block, layer, visit);
+        task.parameter_base = weights.base;
+        weights_.end_use(
+            tasks_.compute(std::move(task),
+                           {layer == 0 ? input : std::nullopt,
+                            top ? before(buffers_.output_of(visit)).send_forward : std::nullopt,
+                            weights.ready}));
     }
     if (feeds(visit)) {
         send_output(visit);
@@ -169,50 +237,82 @@ void StepBuilder::forward(const Visit& visit) {
 
 void StepBuilder::backward(const Visit& visit) {
     std::optional<TaskId> gradient;
-    const std::int64_t layers = chunk_of(visit).layers;
     if (feeds(visit)) {
         gradient = receive_gradient(visit);
     } else {
-        tasks_.compute(edge_task(edges_.head_forward, layers - 1, visit), {});
-        tasks_.compute(edge_task(edges_.head_backward, layers - 1, visit), {});
-        gradients_.ready(visit.micro_batch, context_.parameters.output_elements);
+        run_head(visit);
     }
+    const std::int64_t layers = chunk_of(visit).layers;
     Milestones& reached = milestones(visit);
     for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
-        const LayerBlocks& blocks = layer_blocks(buffers_.ends_of(visit, layer));
+        const LayerBlocks blocks = layer_blocks(buffers_.ends_of(visit, layer));
         const bool bottom = layer == 0 && is_fed(visit);
-        reached.first_layer_backward = reached.slot_free = tasks_.compute(
-            layer_task(blocks.backward, layer, visit),
+        const Unit unit = unit_of(layer, visit);
+        const auto weights = weights_.begin_use(unit);
+        const auto gradients = gradients_.begin_backward(unit);
+        Task task = layer_task(blocks.backward, layer, visit);
+        task.parameter_base = weights.base;
+        task.gradient_shift = gradients.base - weights.base;
+        reached.slot_free = tasks_.compute(
+            std::move(task),
             {layer == layers - 1 ? gradient : std::nullopt,
-             bottom ? before(buffers_.grad_input_of(visit)).send_backward : std::nullopt});
+             bottom ? before(buffers_.grad_input_of(visit)).send_backward : std::nullopt,
+             weights.ready,
+             gradients.ready});
+        weights_.end_use(*reached.slot_free);
         if (layer == layers - 1) {
-            reached.last_layer_backward = reached.first_layer_backward;
+            reached.last_layer_backward = reached.slot_free;
         }
         if (!blocks.weights) {
-            gradients_.ready(visit.micro_batch,
-                             context_.parameters.final_after(layers_before(layer, visit)));
+            gradients_.end_backward(unit, visit.micro_batch);
         }
     }
+    reached.first_layer_backward = reached.slot_free;
     if (is_fed(visit)) {
         send_gradient(visit);
-        return;
+    } else {
+        run_embedding_backward(visit);
     }
-    tasks_.compute(edge_task(edges_.embedding_backward, 0, visit), {});
+}
+
+void StepBuilder::run_embedding_backward(const Visit& visit) {
+    const Unit unit{.kind = UnitKind::embedding};
+    const auto gradients = gradients_.begin_backward(unit);
+    Task task = edge_task(edges_.embedding_backward, 0, visit);
+    task.gradient_shift = gradients.base;
+    tasks_.compute(std::move(task), {gradients.ready});
     if (context_.weight_gradients == WeightGradients::at_once) {
-        gradients_.ready(visit.micro_batch, context_.parameters.parameters);
+        gradients_.end_backward(unit, visit.micro_batch);
     }
 }
 
 void StepBuilder::weights(const Visit& visit) {
     for (std::int64_t layer = chunk_of(visit).layers - 1; layer >= 0; --layer) {
-        const LayerBlocks& blocks = layer_blocks(buffers_.ends_of(visit, layer));
-        milestones(visit).slot_free =
-            tasks_.compute(layer_task(blocks.weights.value(), layer, visit), {});
-        // The embedding's gradient, which comes last, has been final since the backward.
-        gradients_.ready(visit.micro_batch,
-                         layer > 0 ? context_.parameters.final_after(layer)
-                                   : context_.parameters.parameters);
+        const BlockId block = layer_blocks(buffers_.ends_of(visit, layer)).weights.value();
+        const Unit unit = unit_of(layer, visit);
+        const auto gradients = gradients_.begin_backward(unit);
+        Task task = layer_task(block, layer, visit);
+        task.parameter_base = gradients.base;
+        milestones(visit).slot_free = tasks_.compute(std::move(task), {gradients.ready});
+        gradients_.end_backward(unit, visit.micro_batch);
     }
+    if (!is_fed(visit)) {
+        gradients_.end_backward({.kind = UnitKind::embedding}, visit.micro_batch);
+    }
+}
+
+/// Forward and backward of the head follow each other.
+void StepBuilder::run_head(const Visit& visit) {
+    const Unit unit{.kind = context_.parameters.head_unit};
+    const auto weights = weights_.begin_use(unit);
+    const auto gradients = gradients_.begin_backward({.kind = UnitKind::head});
+    Task task = edge_task(edges_.head_forward, chunk_of(visit).layers - 1, visit);
+    task.parameter_base = weights.base;
+    task.gradient_shift = gradients.base - weights.base;
+    tasks_.compute(task, {weights.ready, gradients.ready});
+    task.block = edges_.head_backward;
+    weights_.end_use(tasks_.compute(std::move(task), {}));
+    gradients_.end_backward({.kind = UnitKind::head}, visit.micro_batch);
 }
 
 std::optional<TaskId> StepBuilder::receive_input(const Visit& visit) {
@@ -266,22 +366,24 @@ void StepBuilder::send_gradient(const Visit& visit) {
 }
 
 void StepBuilder::optimize() {
-    tasks_.compute(
-        task_of(add_block(program_,
-                          optimizer_block(
-                              context_, gradients_.pieces(), scalars_.gradient_norm, model_group_)),
-                0),
-        {gradients_.last_bucket(), gradients_.embedding_reduced()});
+    const bool shards = context_.sharding.zero != Zero::none;
+    const NormGroups norm{.model = model_group_,
+                          .shards = shards ? std::optional(dp_->group) : std::nullopt};
+    const std::vector<OptimizerStep> updates =
+        updates_of(context_.parameters, context_.sharding, dp_ ? dp_->rank : 0);
+    const BlockId block =
+        add_block(program_, optimizer_block(context_, updates, scalars_.gradient_norm, norm));
+    weights_.end_step(tasks_.compute(task_of(block, 0),
+                                     {gradients_.last_reduced(), gradients_.embedding_reduced()}));
 }
 
-std::int64_t StepBuilder::layers_before(std::int64_t layer, const Visit& visit) const {
-    return chunk_of(visit).first_of_stage + layer;
+Unit StepBuilder::unit_of(std::int64_t layer, const Visit& visit) const {
+    return {.kind = UnitKind::layer, .layer = chunk_of(visit).first_of_stage + layer};
 }
 
 Task StepBuilder::layer_task(BlockId block, std::int64_t layer, const Visit& visit) const {
     Task task = edge_task(block, layer, visit);
     task.layer = LayerIndex{chunk_of(visit).first + layer};
-    task.parameter_base = context_.parameters.layer_base(layers_before(layer, visit));
     return task;
 }
 

@@ -8,6 +8,7 @@
 #include "emulator/program/edge_blocks.hpp"
 #include "emulator/program/gradient_sync.hpp"
 #include "emulator/program/layer_blocks.hpp"
+#include "emulator/program/parameter_sync.hpp"
 #include "emulator/program/stage_buffers.hpp"
 #include "emulator/program/task_list.hpp"
 
@@ -48,6 +49,8 @@ class StepBuilder {
     };
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
+    [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Model& model);
+    [[nodiscard]] std::vector<ParameterSync::Use> weight_uses() const;
     void write_edge_blocks();
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
@@ -56,6 +59,8 @@ class StepBuilder {
     void forward(const Visit& visit);
     void backward(const Visit& visit);
     void weights(const Visit& visit);
+    void run_embedding_backward(const Visit& visit);
+    void run_head(const Visit& visit);
     [[nodiscard]] std::optional<TaskId> receive_input(const Visit& visit);
     [[nodiscard]] std::optional<TaskId> receive_gradient(const Visit& visit);
     void send_output(const Visit& visit);
@@ -66,7 +71,7 @@ class StepBuilder {
     [[nodiscard]] Task layer_task(BlockId block, std::int64_t layer, const Visit& visit) const;
     /// A task of the embedding or the head, which meet the layers at `layer`.
     [[nodiscard]] Task edge_task(BlockId block, std::int64_t layer, const Visit& visit) const;
-    [[nodiscard]] std::int64_t layers_before(std::int64_t layer, const Visit& visit) const;
+    [[nodiscard]] Unit unit_of(std::int64_t layer, const Visit& visit) const;
     /// Tag of a message across the boundary above a chunk of a stage; unique in the step together
     /// with tag_base_of.
     [[nodiscard]] static std::int32_t tag_above(std::int64_t part, Direction direction);
@@ -115,7 +120,7 @@ class StepBuilder {
     std::vector<ModelChunk> chunks_;
     StepProgram program_;
     std::optional<GroupId> tp_;
-    std::optional<GroupId> dp_;
+    std::optional<ShardGroup> dp_;
     std::optional<GroupId> pp_;
     std::optional<GroupId> embedding_;
     std::optional<GroupId> model_group_;
@@ -126,6 +131,7 @@ class StepBuilder {
     std::vector<LayerBlocks> layers_;
     std::vector<Milestones> milestones_;
     TaskList tasks_;
+    ParameterSync weights_;
     GradientSync gradients_;
 };
 

@@ -93,7 +93,7 @@ bool works_in_place(const Op& op) {
     }
     const auto* elementwise = std::get_if<Elementwise>(compute);
     if (elementwise == nullptr) {
-        return false;
+        return std::holds_alternative<OptimizerStep>(*compute);
     }
     switch (elementwise->kind) {
         case ElementwiseKind::bias_add:
@@ -104,6 +104,8 @@ bool works_in_place(const Op& op) {
         case ElementwiseKind::norm_backward:
         case ElementwiseKind::bias_gradient:
         case ElementwiseKind::embedding_backward:
+        case ElementwiseKind::sum_of_squares:
+        case ElementwiseKind::gradient_add:
             return true;
         default:
             return false;
