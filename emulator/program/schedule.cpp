@@ -77,14 +77,16 @@ class PassList {
 
 }  // namespace
 
-std::int64_t awaiting_backward(const Pipeline& pipeline, Stage stage) {
+std::int64_t warm_up(const Pipeline& pipeline, Stage stage) {
     const std::int64_t later = pipeline.stages - 1 - stage.value();
     if (pipeline.schedule == Schedule::gpipe) {
         return pipeline.micro_batches;
     }
-    const std::int64_t ahead =
-        is_interleaved(pipeline) ? 2 * later + (pipeline.chunks - 1) * pipeline.stages : later;
-    return std::min(pipeline.micro_batches * pipeline.chunks, ahead + 1);
+    return is_interleaved(pipeline) ? 2 * later + (pipeline.chunks - 1) * pipeline.stages : later;
+}
+
+std::int64_t awaiting_backward(const Pipeline& pipeline, Stage stage) {
+    return std::min(pipeline.micro_batches * pipeline.chunks, warm_up(pipeline, stage) + 1);
 }
 
 std::int64_t in_flight(const Pipeline& pipeline, Stage stage) {

@@ -62,6 +62,9 @@ struct Pass {
 /// whose stage s runs weight gradients s micro-batches after input gradients.
 [[nodiscard]] std::vector<Pass> passes_of(const Pipeline& pipeline, Stage stage);
 
+/// Forwards before the first one that a backward follows, if there are as many.
+[[nodiscard]] std::int64_t warm_up(const Pipeline& pipeline, Stage stage);
+
 /// Largest number of visits between their forward and their last pass.
 [[nodiscard]] std::int64_t in_flight(const Pipeline& pipeline, Stage stage);
 

@@ -2,6 +2,7 @@
 #include "emulator/program/step_builder.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include "emulator/base/error.hpp"
 #include "emulator/program/blocks.hpp"
@@ -86,9 +87,7 @@ StepProgram StepBuilder::build() {
     write_edge_blocks();
     weights_.begin_step();
     gradients_.begin_step();
-    for (const Pass& pass : passes_of(pipeline_, Stage{stage_})) {
-        run(pass);
-    }
+    run_passes();
     gradients_.end_step();
     optimize();
     program_.tasks = tasks_.take();
@@ -192,6 +191,51 @@ void StepBuilder::grow_workspace(const Arena& scratch) {
     program_.extents.workspace = std::max(program_.extents.workspace, scratch.end());
 }
 
+/// What a pass receives is posted when the pass before it has sent its results. Without overlap an
+/// interleaved forward and the backward after it exchange messages together, as in Megatron-LM:
+/// chunks make the stages a ring, in which each would wait for the next one's receive.
+void StepBuilder::run_passes() {
+    const std::vector<Pass> passes = passes_of(pipeline_, Stage{stage_});
+    const bool pairs = pipeline_.chunks > 1 && setup_.overlap_p2p == Overlap::off;
+    const auto warm = static_cast<std::size_t>(warm_up(pipeline_, Stage{stage_}));
+    const auto group_at = [&](std::size_t begin) {
+        const std::size_t left = passes.size() - begin;
+        const bool pair =
+            pairs && begin >= warm && left > 0 && passes[begin].direction == Direction::forward;
+        return std::span(passes).subspan(begin, std::min<std::size_t>(left, pair ? 2 : 1));
+    };
+    const auto for_each = [this](std::span<const Pass> group, auto action) {
+        for (const Pass& pass : group) {
+            (this->*action)(pass);
+        }
+    };
+    std::span<const Pass> group = group_at(0);
+    for_each(group, &StepBuilder::receive);
+    for (std::size_t begin = 0; begin < passes.size();) {
+        for_each(group, &StepBuilder::run);
+        for_each(group, &StepBuilder::send);
+        begin += group.size();
+        group = group_at(begin);
+        for_each(group, &StepBuilder::receive);
+    }
+}
+
+void StepBuilder::receive(const Pass& pass) {
+    if (pass.direction == Direction::forward && is_fed(pass.visit)) {
+        milestones(pass.visit).receive_forward = receive_input(pass.visit);
+    } else if (pass.direction == Direction::backward && feeds(pass.visit)) {
+        milestones(pass.visit).receive_backward = receive_gradient(pass.visit);
+    }
+}
+
+void StepBuilder::send(const Pass& pass) {
+    if (pass.direction == Direction::forward && feeds(pass.visit)) {
+        send_output(pass.visit);
+    } else if (pass.direction == Direction::backward && is_fed(pass.visit)) {
+        send_gradient(pass.visit);
+    }
+}
+
 void StepBuilder::run(const Pass& pass) {
     switch (pass.direction) {
         case Direction::forward:
@@ -207,10 +251,8 @@ void StepBuilder::run(const Pass& pass) {
 }
 
 void StepBuilder::forward(const Visit& visit) {
-    std::optional<TaskId> input;
-    if (is_fed(visit)) {
-        input = receive_input(visit);
-    } else {
+    std::optional<TaskId> input = milestones(visit).receive_forward;
+    if (!is_fed(visit)) {
         const auto weights = weights_.begin_use({.kind = UnitKind::embedding});
         Task task = edge_task(edges_.embedding_forward, 0, visit);
         task.parameter_base = weights.base;
@@ -230,16 +272,10 @@ void StepBuilder::forward(const Visit& visit) {
                             top ? before(buffers_.output_of(visit)).send_forward : std::nullopt,
                             weights.ready}));
     }
-    if (feeds(visit)) {
-        send_output(visit);
-    }
 }
 
 void StepBuilder::backward(const Visit& visit) {
-    std::optional<TaskId> gradient;
-    if (feeds(visit)) {
-        gradient = receive_gradient(visit);
-    } else {
+    if (!feeds(visit)) {
         run_head(visit);
     }
     const std::int64_t layers = chunk_of(visit).layers;
@@ -255,7 +291,7 @@ void StepBuilder::backward(const Visit& visit) {
         task.gradient_shift = gradients.base - weights.base;
         reached.slot_free = tasks_.compute(
             std::move(task),
-            {layer == layers - 1 ? gradient : std::nullopt,
+            {layer == layers - 1 ? reached.receive_backward : std::nullopt,
              bottom ? before(buffers_.grad_input_of(visit)).send_backward : std::nullopt,
              weights.ready,
              gradients.ready});
@@ -268,9 +304,7 @@ void StepBuilder::backward(const Visit& visit) {
         }
     }
     reached.first_layer_backward = reached.slot_free;
-    if (is_fed(visit)) {
-        send_gradient(visit);
-    } else {
+    if (!is_fed(visit)) {
         run_embedding_backward(visit);
     }
 }

@@ -44,6 +44,8 @@ class StepBuilder {
         std::optional<TaskId> first_layer_backward;
         std::optional<TaskId> last_layer_backward;
         std::optional<TaskId> slot_free;  ///< the last to use the slot
+        std::optional<TaskId> receive_forward;
+        std::optional<TaskId> receive_backward;
         std::optional<TaskId> send_forward;
         std::optional<TaskId> send_backward;
     };
@@ -55,7 +57,10 @@ class StepBuilder {
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
 
+    void run_passes();
+    void receive(const Pass& pass);
     void run(const Pass& pass);
+    void send(const Pass& pass);
     void forward(const Visit& visit);
     void backward(const Visit& visit);
     void weights(const Visit& visit);
