@@ -68,7 +68,7 @@ class TrafficCheck {
 
     void collect(std::size_t number) {
         const StepProgram& program = set_.programs()[number];
-        std::map<std::uint32_t, Lane> lanes;
+        std::vector<std::optional<Lane>> lanes(program.groups.size());
         for (std::size_t t = 0; t < program.tasks.size(); ++t) {
             const Block& block = program.blocks[program.tasks[t].block.index()];
             for (std::size_t i = 0; i < block.ops.size(); ++i) {
@@ -77,10 +77,12 @@ class TrafficCheck {
                                       .op = static_cast<std::uint32_t>(i)};
                     const std::uint32_t group = set_.group_of(number, group_id(*op));
                     if (std::holds_alternative<Collective>(*op)) {
-                        collectives_[group][program.rank].push_back(place);
-                        check_lane(program,
-                                   place,
-                                   lanes.try_emplace(group, block.ops[i].lane).first->second);
+                        if (set_.groups()[group].present > 1) {
+                            collectives_[group][program.rank].push_back(place);
+                        }
+                        std::optional<Lane>& lane = lanes[group_id(*op).index()];
+                        lane = lane.value_or(block.ops[i].lane);
+                        check_lane(program, place, *lane);
                     } else {
                         messages_.push_back(message_of(program, group, place));
                     }

@@ -49,6 +49,16 @@ std::optional<OpIndex> RankProgress::missing(OpIndex index) const {
     return std::nullopt;
 }
 
+std::optional<OpIndex> RankProgress::next(Lane lane) {
+    LaneState& state = at(lane);
+    if (state.arrived || (state.blocked_on && end_[*state.blocked_on] == not_complete)) {
+        return std::nullopt;
+    }
+    const std::optional<OpIndex> first = head(lane);
+    state.blocked_on = first ? missing(*first) : std::nullopt;
+    return state.blocked_on ? std::nullopt : first;
+}
+
 SimTime RankProgress::ready_at(OpIndex index, Lane lane) const {
     SimTime ready = at(lane).end;
     const OpIndex first = order_.first_of(order_.ops()[index].task);
@@ -105,12 +115,11 @@ void Execution::wake(std::size_t program) {
 }
 
 void Execution::advance(std::size_t program) {
-    const RankProgress& rank = ranks_[program];
+    RankProgress& rank = ranks_[program];
     for (std::size_t i = 0; i < enum_count<Lane>; ++i) {
         const auto lane = static_cast<Lane>(i);
-        for (auto head = rank.head(lane); head && !rank.arrived(lane) && !rank.missing(*head);
-             head = rank.head(lane)) {
-            start(program, lane, *head);
+        for (auto next = rank.next(lane); next; next = rank.next(lane)) {
+            start(program, lane, *next);
         }
     }
 }

@@ -33,9 +33,11 @@ class RankProgress {
     [[nodiscard]] std::optional<OpIndex> head(Lane lane) const;
     /// An operation that `index` still waits for.
     [[nodiscard]] std::optional<OpIndex> missing(OpIndex index) const;
-    /// When the operation ended; when it could have started, at the earliest.
+    /// When the operation, which is complete, ended.
     [[nodiscard]] SimTime end_of(OpIndex index) const { return end_[index]; }
 
+    /// The head of `lane` if it can start, and the earliest time at which it can.
+    [[nodiscard]] std::optional<OpIndex> next(Lane lane);
     [[nodiscard]] SimTime ready_at(OpIndex index, Lane lane) const;
 
     void arrive(Lane lane) { at(lane).arrived = true; }
@@ -47,6 +49,7 @@ class RankProgress {
         std::size_t next = 0;
         bool arrived = false;
         SimTime end{0};
+        std::optional<OpIndex> blocked_on{};  ///< not complete when `next` was last looked at
     };
 
     [[nodiscard]] LaneState& at(Lane lane) { return lanes_[static_cast<std::size_t>(lane)]; }
