@@ -10,6 +10,7 @@
 
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
+#include "emulator/cli/workload_request.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -48,6 +49,8 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
+}  // namespace
+
 Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
     Workload workload;
     read_model(read, workload, problems);
@@ -65,16 +68,23 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory)};
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
+    read_stages(read, workload, problems);
     return workload;
 }
 
+namespace {
+
 /// Micro-batches that keep a pipeline busy: its bubble is (pp-1)/m of the step.
 constexpr std::int64_t micro_batches_per_stage = 4;
+
+}  // namespace
 
 std::int64_t batch_per_replica(const FlagReader& read, const Workload& workload) {
     const std::int64_t micro_batches = workload.pp == 1 ? 1 : micro_batches_per_stage * workload.pp;
     return read.count("batch-per-replica").value_or(workload.setup.micro_batch * micro_batches);
 }
+
+namespace {
 
 std::vector<std::int64_t> parse_points(const FlagReader& read,
                                        const std::string& text,
@@ -345,46 +355,6 @@ MeasureRequest measure_request(const Flags& flags,
     }
     problems.throw_if_any();
     return request;
-}
-
-DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
-    const FlagReader read(flags.values, problems);
-    DescribeArguments arguments;
-    arguments.workload = read_workload(read, Precision::bf16, problems);
-    arguments.layout = {.tp = arguments.workload.tp,
-                        .cp = 1,
-                        .ep = 1,
-                        .dp = read.count("dp").value_or(1),
-                        .pp = arguments.workload.pp};
-    arguments.workload.setup.global_batch =
-        read.count("global-batch")
-            .value_or(batch_per_replica(read, arguments.workload) * arguments.layout.dp);
-    arguments.tokens = read.number("tokens", {.low = 1, .high = 1e18}).value_or(arguments.tokens);
-    arguments.json = read.given("json");
-    if (problems.empty()) {
-        for (const std::string& problem :
-             problems_of(arguments.workload.model, arguments.layout, arguments.workload.setup)) {
-            problems.add(problem);
-        }
-    }
-    problems.throw_if_any();
-    return arguments;
-}
-
-ReportArguments report_arguments(const Flags& flags, Problems& problems) {
-    const FlagReader read(flags.values, problems);
-    ReportArguments arguments{.results = flags.positionals, .out = read.text("out").value_or("")};
-    if (arguments.results.empty()) {
-        problems.add(
-            "no result folder given (there is nothing to report) try: traindyno report results "
-            "--out report");
-    }
-    if (!read.given("out")) {
-        problems.add(
-            "--out: missing (the report is written there) name a folder, e.g. --out report");
-    }
-    problems.throw_if_any();
-    return arguments;
 }
 
 }  // namespace traindyno
