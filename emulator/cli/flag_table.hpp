@@ -17,8 +17,9 @@ inline constexpr unsigned run = 2;
 inline constexpr unsigned describe = 4;
 inline constexpr unsigned report = 8;
 inline constexpr unsigned collectives = 16;
+inline constexpr unsigned show = 32;
 inline constexpr unsigned measuring = scale | run;
-inline constexpr unsigned workload = scale | run | describe;
+inline constexpr unsigned workload = scale | run | describe | show;
 }  // namespace takes
 
 struct FlagSpec {
@@ -90,14 +91,44 @@ inline constexpr std::array flag_table{
              "Workload",
              "N",
              "pipeline parallel size (default 1)"},
-    FlagSpec{
-        "dp", FlagKind::value, takes::describe, "Workload", "N", "data parallel size (default 1)"},
+    FlagSpec{"dp",
+             FlagKind::value,
+             takes::describe | takes::show,
+             "Workload",
+             "N",
+             "data parallel size (default 1)"},
     FlagSpec{"schedule",
              FlagKind::value,
              takes::workload,
              "Workload",
-             "gpipe|1f1b",
+             "gpipe|1f1b|interleaved|zero-bubble",
              "pipeline schedule (default 1f1b)"},
+    FlagSpec{"virtual-stages",
+             FlagKind::value,
+             takes::workload,
+             "Workload",
+             "N",
+             "model chunks per stage, interleaved schedule (default 2 there)"},
+    FlagSpec{
+        "stage-layers",
+        FlagKind::value,
+        takes::workload,
+        "Workload",
+        "N,N,...",
+        "layers of each stage, with chunks of each chunk in the model's order (default: equally "
+        "many)"},
+    FlagSpec{"first-stage-layers",
+             FlagKind::value,
+             takes::workload,
+             "Workload",
+             "N",
+             "layers of the first stage; the others share the rest equally"},
+    FlagSpec{"last-stage-layers",
+             FlagKind::value,
+             takes::workload,
+             "Workload",
+             "N",
+             "layers of the last stage; the others share the rest equally"},
     FlagSpec{"recompute",
              FlagKind::value,
              takes::workload,
@@ -210,7 +241,7 @@ inline constexpr std::array flag_table{
              "keep the points already in --out and measure the others"},
     FlagSpec{"json",
              FlagKind::toggle,
-             takes::workload,
+             takes::measuring | takes::describe,
              "Study",
              "",
              "print JSON on standard output instead of text"},
@@ -228,7 +259,7 @@ inline constexpr std::array flag_table{
              "what computes (default auto: cuda where a GPU is found, else cpu)"},
     FlagSpec{"machine",
              FlagKind::value,
-             takes::measuring,
+             takes::measuring | takes::show,
              "Machine",
              "NAME|FILE.toml",
              "machine profile; gives compute times to --device timed, the peak to --device cuda"},
@@ -348,6 +379,12 @@ inline constexpr std::array flag_table{
              "Measuring",
              "on|off",
              "record spans and the budget (default on; off measures what it costs)"},
+    FlagSpec{"rank",
+             FlagKind::value,
+             takes::show,
+             "Workload",
+             "N",
+             "print the whole step program of this rank instead of the schedule"},
     FlagSpec{"tokens",
              FlagKind::value,
              takes::describe,

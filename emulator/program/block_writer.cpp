@@ -143,14 +143,17 @@ After BlockWriter::column_parallel_backward(const BiasedLinear& layer,
                                             const TokenRows& x,
                                             const Slice& dy,
                                             const TokenRows& dx) {
-    const std::vector<After> gathered = gather_over_tp(x);
+    const bool at_once = weight_gradients_ == WeightGradients::at_once;
+    const std::vector<After> gathered = at_once ? gather_over_tp(x) : std::vector<After>{};
     After reduced;
     for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
         compute(input_gradient_of_chunk(layer, dy, dx.all, chunk, stage_.shape.chunks));
         reduced = reduce_chunk(dx, chunk);
     }
-    compute(weight_gradient(layer.linear, x.all, dy), gathered.back());
-    add_bias_gradient(layer, dy);
+    if (at_once) {
+        compute(weight_gradient(layer.linear, x.all, dy), gathered.back());
+        add_bias_gradient(layer, dy);
+    }
     return reduced;
 }
 
@@ -163,7 +166,23 @@ void BlockWriter::row_parallel_backward(const BiasedLinear& layer,
         compute(input_gradient_of_chunk(layer, dy.all, dx, chunk, stage_.shape.chunks),
                 gathered[static_cast<std::size_t>(chunk)]);
     }
-    compute(weight_gradient(layer.linear, x, dy.all));
+    if (weight_gradients_ == WeightGradients::at_once) {
+        compute(weight_gradient(layer.linear, x, dy.all));
+        add_bias_gradient(rows_of(layer, stage_.shape.own_tokens), dy.own);
+    }
+}
+
+void BlockWriter::column_parallel_weight_gradient(const BiasedLinear& layer,
+                                                  const TokenRows& x,
+                                                  const Slice& dy) {
+    compute(weight_gradient(layer.linear, x.all, dy), gather_over_tp(x).back());
+    add_bias_gradient(layer, dy);
+}
+
+void BlockWriter::row_parallel_weight_gradient(const BiasedLinear& layer,
+                                               const Slice& x,
+                                               const TokenRows& dy) {
+    compute(weight_gradient(layer.linear, x, dy.all), gather_over_tp(dy).back());
     add_bias_gradient(rows_of(layer, stage_.shape.own_tokens), dy.own);
 }
 

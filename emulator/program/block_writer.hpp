@@ -27,6 +27,9 @@ class BlockWriter {
 
     void set_phase(Phase phase) { phase_ = phase; }
 
+    /// Deferred: backward leaves out weight_and_bias_gradients, for another block.
+    void set_weight_gradients(WeightGradients when) { weight_gradients_ = when; }
+
     void compute(const ComputeOp& op, const After& after = {});
     void elementwise(ElementwiseKind kind,
                      std::int64_t rows,
@@ -62,6 +65,14 @@ class BlockWriter {
                                const Slice& x,
                                const TokenRows& dy,
                                const Slice& dx);
+    /// What the two above leave out where weight gradients are deferred; both operands of a product
+    /// are gathered again.
+    void column_parallel_weight_gradient(const BiasedLinear& layer,
+                                         const TokenRows& x,
+                                         const Slice& dy);
+    void row_parallel_weight_gradient(const BiasedLinear& layer,
+                                      const Slice& x,
+                                      const TokenRows& dy);
 
     [[nodiscard]] Block take() { return std::move(block_); }
 
@@ -72,6 +83,7 @@ class BlockWriter {
 
     const StageContext& stage_;
     Phase phase_;
+    WeightGradients weight_gradients_ = WeightGradients::at_once;
     Block block_;
 };
 

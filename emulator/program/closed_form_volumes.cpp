@@ -2,6 +2,7 @@
 #include "emulator/program/arena.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/stage_layers.hpp"
 #include "emulator/program/volume.hpp"
 #include "emulator/program/volume_table.hpp"
 
@@ -14,10 +15,13 @@ struct Symbols {
     const Model& model;
     const Layout& layout;
     const TrainingSetup& setup;
+    Stage stage;
     bool first = false;
     bool last = false;
 
-    [[nodiscard]] std::int64_t stage_layers() const { return model.layers / layout.pp; }
+    [[nodiscard]] std::int64_t stage_layers() const {
+        return layers_of_stage(model, layout, setup, stage);
+    }
 
     [[nodiscard]] std::int64_t runs() const { return micro_batches(layout, setup); }
 
@@ -130,6 +134,8 @@ VolumeTable::Tally replicated(const Symbols& at) {
 void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t chunks = at.setup.overlap_tp == Overlap::on ? at.layout.tp : 1;
     const std::int64_t again = at.setup.recompute == Recompute::full ? 2 : 0;
+    // Weight gradients that run later gather the gradients of row-parallel outputs once more.
+    const std::int64_t deferred = at.setup.schedule == Schedule::zero_bubble ? 2 : 0;
     const std::int64_t layers = at.runs() * at.stage_layers();
     const auto add = [&](TrafficOp op, std::int64_t activations) {
         table.add(GroupKind::tp,
@@ -139,7 +145,7 @@ void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
     add(TrafficOp::reduce_scatter,
         layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
     add(TrafficOp::all_gather,
-        layers * (6 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+        layers * (6 + again + deferred) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
     table.add(GroupKind::tp, TrafficOp::all_reduce, replicated(at));
 }
 
@@ -268,7 +274,9 @@ class DataParallelForm {
 };
 
 void add_pipeline(const Symbols& at, VolumeTable& table) {
-    const std::int64_t neighbours = (at.first ? 0 : 1) + (at.last ? 0 : 1);
+    // Each chunk has a boundary on either side, but the first and the last of the model.
+    const std::int64_t neighbours =
+        2 * at.setup.virtual_stages - (at.first ? 1 : 0) - (at.last ? 1 : 0);
     const VolumeTable::Tally tally{.count = neighbours * at.runs(),
                                    .payload = neighbours * at.runs() * at.own_activation()};
     table.add(GroupKind::pp, TrafficOp::send, tally);
@@ -284,6 +292,7 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     const Symbols at{.model = model,
                      .layout = layout,
                      .setup = setup,
+                     .stage = stage,
                      .first = stage.value() == 0,
                      .last = stage.value() == layout.pp - 1};
     VolumeTable table;

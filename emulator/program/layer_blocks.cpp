@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/layer_blocks.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace traindyno {
@@ -19,12 +20,20 @@ struct Activations {
     Slice activated;   // [t, ffn]
 };
 
+/// Gradients of the outputs of a layer's linear layers, other than the last.
+struct OutputGradients {
+    Slice qkv;         // [t, qkv_width]
+    Slice projection;  // [t, h]
+    Slice up;          // [t, up_width]
+};
+
 Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     const std::int64_t t = shape.tokens;
     const std::int64_t own = shape.own_tokens * shape.hidden;
     Arena& kept = stage.recompute == Recompute::full ? arenas.scratch : arenas.saved;
     Arena& attention = stage.recompute == Recompute::none ? arenas.saved : arenas.scratch;
+    const bool deferred = stage.weight_gradients == WeightGradients::deferred;
     Activations at;
     at.norm1 = kept.take(own);
     at.qkv = kept.take(t * shape.qkv_width);
@@ -32,9 +41,26 @@ Activations place_activations(const StageContext& stage, BlockArenas& arenas) {
     at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.storage));
     at.residual = kept.take(own);
     at.norm2 = kept.take(own);
-    at.up = kept.take(t * shape.up_width);
+    at.up = kept.take(t * (deferred ? std::max(shape.up_width, shape.qkv_width) : shape.up_width));
+    at.up.elements = t * shape.up_width;
     at.activated = kept.take(t * shape.ffn);
     return at;
+}
+
+/// Deferred weight gradients read them after the backward: those of queries, keys and values and of
+/// the projection take the places of activations that nothing reads any more when they are written.
+OutputGradients place_gradients(const StageContext& stage,
+                                const Activations& at,
+                                BlockArenas& arenas) {
+    const LocalShape& shape = stage.shape;
+    OutputGradients gradients;
+    if (stage.weight_gradients == WeightGradients::deferred) {
+        gradients.qkv = at.up;
+        gradients.qkv.elements = shape.tokens * shape.qkv_width;
+        gradients.projection = at.residual;
+        gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
+    }
+    return gradients;
 }
 
 /// The linear layers of a transformer layer.
@@ -76,7 +102,10 @@ class LayerWriter {
           scratch_(arenas.scratch),
           linears_(linears_of(stage)),
           at_(place_activations(stage, arenas)),
-          block_(std::move(name), phase, stage) {}
+          kept_(place_gradients(stage, at_, arenas)),
+          block_(std::move(name), phase, stage) {
+        block_.set_weight_gradients(stage.weight_gradients);
+    }
 
     void forward(const Slice& output) {
         attention_forward();
@@ -97,12 +126,22 @@ class LayerWriter {
         if (stage_.recompute == Recompute::full) {
             recompute();
         }
-        const Slice grad_residual = take_own();
+        const Slice grad_residual = kept_or(kept_.projection, shape_.own_tokens * shape_.hidden);
         mlp_backward(grad_residual);
         if (stage_.recompute == Recompute::selective) {
             recompute();
         }
         attention_backward(grad_residual);
+    }
+
+    /// What `backward` leaves out where weight gradients are deferred, in its order.
+    void weight_gradients() {
+        block_.row_parallel_weight_gradient(
+            linears_.down, at_.activated, gathered_gradient(ends_.grad_output));
+        block_.column_parallel_weight_gradient(linears_.up, gathered_input(at_.norm2), kept_.up);
+        block_.row_parallel_weight_gradient(
+            linears_.projection, at_.context, gathered_gradient(kept_.projection));
+        block_.column_parallel_weight_gradient(linears_.qkv, gathered_input(at_.norm1), kept_.qkv);
     }
 
     [[nodiscard]] Block take() { return block_.take(); }
@@ -135,7 +174,7 @@ class LayerWriter {
 
     void mlp_backward(const Slice& grad_residual) {
         const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);
-        const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
+        const Slice grad_up = kept_or(kept_.up, shape_.tokens * shape_.up_width);
         const TokenRows grad_norm2 = summed(take_own());
         block_.row_parallel_backward(
             linears_.down, at_.activated, gathered_gradient(ends_.grad_output), grad_activated);
@@ -157,7 +196,7 @@ class LayerWriter {
 
     void attention_backward(const Slice& grad_residual) {
         const Slice grad_context = scratch_.take(shape_.tokens * shape_.attention_width);
-        const Slice grad_qkv = scratch_.take(shape_.tokens * shape_.qkv_width);
+        const Slice grad_qkv = kept_or(kept_.qkv, shape_.tokens * shape_.qkv_width);
         const TokenRows grad_norm1 = summed(take_own());
         block_.row_parallel_backward(
             linears_.projection, at_.context, gathered_gradient(grad_residual), grad_context);
@@ -229,6 +268,11 @@ class LayerWriter {
 
     [[nodiscard]] Slice take_own() { return scratch_.take(shape_.own_tokens * shape_.hidden); }
 
+    /// `kept` where it has a place, else scratch.
+    [[nodiscard]] Slice kept_or(const Slice& kept, std::int64_t elements) {
+        return kept.elements > 0 ? kept : scratch_.take(elements);
+    }
+
     /// One buffer for the input of every product and one for the gradient of every output, as
     /// Megatron-LM has: a gathering waits for the compute before it, and so for the readers of the
     /// last. With one for both, the weight gradient of a layer could still read what the next
@@ -260,6 +304,7 @@ class LayerWriter {
     std::optional<Slice> inputs_;
     std::optional<Slice> gradients_;
     std::optional<Slice> summed_;
+    OutputGradients kept_;
     BlockWriter block_;
 };
 
@@ -267,7 +312,7 @@ class LayerWriter {
 
 std::int64_t saved_per_layer(const StageContext& stage) {
     BlockArenas arenas;
-    place_activations(stage, arenas);
+    place_gradients(stage, place_activations(stage, arenas), arenas);
     return arenas.saved.end();
 }
 
@@ -280,6 +325,12 @@ Block layer_forward(const StageContext& stage, const LayerEnds& ends, BlockArena
 Block layer_backward(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
     LayerWriter writer(stage, ends, arenas, "layer_backward", Phase::backward);
     writer.backward();
+    return writer.take();
+}
+
+Block layer_weights(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
+    LayerWriter writer(stage, ends, arenas, "layer_weights", Phase::weights);
+    writer.weight_gradients();
     return writer.take();
 }
 

@@ -36,6 +36,7 @@ struct LocalShape {
 /// Valid models, layouts and setups only (problems_of).
 [[nodiscard]] LocalShape local_shape(const Model& model,
                                      const Layout& layout,
-                                     const TrainingSetup& setup);
+                                     const TrainingSetup& setup,
+                                     Stage stage);
 
 }  // namespace traindyno

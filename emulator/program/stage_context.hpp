@@ -12,6 +12,10 @@
 namespace traindyno {
 
 enum class Mlp : std::uint8_t { gelu, swiglu };
+enum class WeightGradients : std::uint8_t {
+    at_once,
+    deferred,  ///< those of a layer's linear layers and their biases run in a block of their own
+};
 
 struct StageContext {
     LocalShape shape;
@@ -22,6 +26,7 @@ struct StageContext {
     Recompute recompute = Recompute::none;
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;
+    WeightGradients weight_gradients = WeightGradients::at_once;
     std::optional<GroupId> tp;  ///< absent when tensor parallelism is 1
 
     /// Whether each tensor-parallel rank has its own part of the tokens outside linear layers.

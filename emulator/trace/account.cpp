@@ -16,6 +16,7 @@ Category category_of(Phase phase) {
         case Phase::forward:
             return Category::compute_forward;
         case Phase::backward:
+        case Phase::weights:
             return Category::compute_backward;
         case Phase::recompute:
             return Category::compute_recompute;

@@ -237,7 +237,7 @@ CastVolume closed_form(const LayerElements& e, Recompute recompute, std::int64_t
 TEST(Fp8Plan, casts_as_often_as_the_closed_form_says) {
     for (const Case& c : fp8_cases()) {
         const StepProgram program = build_step(c.model, c.layout, c.setup, WorldRank{0});
-        const LocalShape shape = local_shape(c.model, c.layout, c.setup);
+        const LocalShape shape = local_shape(c.model, c.layout, c.setup, Stage{0});
         const CastVolume layer =
             closed_form(LayerElements(shape), c.setup.recompute, micro_batches(c.layout, c.setup));
         EXPECT_EQ(cast_volume(program, fp8_plan(program)),
@@ -281,7 +281,7 @@ TEST(Fp8Plan, needs_the_memory_that_the_closed_form_says) {
     for (const Recompute recompute : recomputes) {
         const TrainingSetup setup = setup_for(layout, recompute);
         const StepProgram program = build_step(small_gpt(3), layout, setup, WorldRank{0});
-        const LocalShape s = local_shape(small_gpt(3), layout, setup);
+        const LocalShape s = local_shape(small_gpt(3), layout, setup, Stage{0});
         const LayerElements e(s);
         const auto items = memory_items(fp8_plan(program));
         // every size is a multiple of the alignment, and 1f1b on one stage keeps one micro-batch
