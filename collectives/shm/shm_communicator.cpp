@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/shm/shm_communicator.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -27,6 +28,10 @@ namespace {
 
 /// Of the message that a rank sends itself (ProgressMessage).
 constexpr std::int32_t progress_tag = control_tag - 1;
+
+/// Bytes of an all-reduce from which it is faster that each member reduces its share only. What
+/// others read of any other short message is all meant for them.
+constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 
 /// Fruitless looks between two looks at the clock.
 constexpr std::int64_t looks_per_clock = 1024;
@@ -266,7 +271,9 @@ class ShmCommunicator final : public Communicator {
 };
 
 Pending ShmCommunicator::start(Call call, std::size_t shown, Urgency urgency) {
-    const bool is_short = shown <= queue_->board().slot_bytes() - OneShot::header_bytes;
+    const std::size_t slot = queue_->board().slot_bytes() - OneShot::header_bytes;
+    const bool reads_all = call.kind == CallKind::all_reduce;
+    const bool is_short = shown <= (reads_all ? std::min(slot, longest_read_by_all) : slot);
     progress_->add(queue_);
     if (urgency == Urgency::immediate && is_short) {
         OneShot operation{call, showing()};
