@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -52,15 +49,14 @@ Look GroupQueue::advance() {
     return Look::progressed;
 }
 
-std::string GroupQueue::waits_for() const {
-    if (operations_.empty() || stage_ != Stage::waiting) {
-        return {};
+std::vector<GroupRank> GroupQueue::waiting_for() const {
+    std::vector<GroupRank> ranks;
+    if (!operations_.empty() && stage_ == Stage::waiting) {
+        for (const std::int64_t missing : board_.missing(phase_)) {
+            ranks.emplace_back(missing);
+        }
     }
-    const std::vector<std::int64_t> missing = board_.missing(phase_);
-    if (missing.empty()) {
-        return {};
-    }
-    return fmt::format("{} {}", missing.size() == 1 ? "rank" : "ranks", fmt::join(missing, ", "));
+    return ranks;
 }
 
 }  // namespace traindyno

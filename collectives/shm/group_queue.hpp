@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "collectives/shm/board.hpp"
 #include "collectives/shm/phased_operation.hpp"
@@ -35,9 +35,8 @@ class GroupQueue {
     /// One bounded piece of work on the oldest operation.
     [[nodiscard]] Look advance();
 
-    /// "rank 3" or "ranks 1, 2": who has not come to where the oldest operation is. Empty when it
-    /// waits for nobody.
-    [[nodiscard]] std::string waits_for() const;
+    /// Who has not come to where the oldest operation is.
+    [[nodiscard]] std::vector<GroupRank> waiting_for() const;
 
   private:
     enum class Stage : std::uint8_t { writing, waiting, reading };

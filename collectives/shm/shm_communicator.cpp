@@ -17,6 +17,7 @@
 
 #include "collectives/arguments.hpp"
 #include "collectives/control.hpp"
+#include "collectives/patient_wait.hpp"
 #include "collectives/shm/large_call.hpp"
 #include "collectives/shm/one_shot.hpp"
 #include "collectives/shm/progress.hpp"
@@ -108,7 +109,9 @@ class SharedOperation final : public Pending::Operation {
         return !queue_->holds(*operation_);
     }
 
-    [[nodiscard]] std::string waits_for() const override { return queue_->waits_for(); }
+    [[nodiscard]] std::vector<GroupRank> waiting_for() const override {
+        return queue_->waiting_for();
+    }
 
   private:
     std::unique_ptr<PhasedOperation> operation_;
@@ -304,7 +307,7 @@ void ShmCommunicator::finish(PhasedOperation& operation) {
         const auto now = std::chrono::steady_clock::now();
         start = start.value_or(now);
         if (now - *start > options_.timeout) {
-            const std::string missing = queue_->waits_for();
+            const std::string missing = members_text(queue_->waiting_for());
             queue_->abandon(operation);
             throw HangError(fmt::format(
                 "a collective of {} ranks did not complete within {:.1f} s (it waits for {}) look "

@@ -18,15 +18,9 @@ namespace traindyno {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
-constexpr std::array all_spaces{
-    Space::parameter, Space::gradient, Space::saved, Space::workspace, Space::scalar};
 
-std::int64_t elements_in(const Extents& extents, Space space) {
-    return space == Space::gradient ? extents.parameter : extent_of(extents, space);
-}
-
-std::array<bool, all_spaces.size()> communicated_spaces(const StepProgram& program) {
-    std::array<bool, all_spaces.size()> result{};
+std::array<bool, enum_count<Space>> communicated_spaces(const StepProgram& program) {
+    std::array<bool, enum_count<Space>> result{};
     for (const Block& block : program.blocks) {
         for (const BlockOp& op : block.ops) {
             if (std::holds_alternative<ComputeOp>(op.op)) {
@@ -86,11 +80,11 @@ MappedBytes::~MappedBytes() {
 }
 
 SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging, const HostMemory& shared)
-    : storage_(storage_type(program.precision)) {
-    const std::array<bool, all_spaces.size()> communicated = communicated_spaces(program);
-    for (const Space space : all_spaces) {
-        const auto i = static_cast<std::size_t>(space);
-        const Bytes size = size_of(elements_in(program.extents, space), dtype(space));
+    : storage_(storage_type(program.precision)), gradient_(program.gradient_type) {
+    const std::array<bool, enum_count<Space>> communicated = communicated_spaces(program);
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+        const auto space = static_cast<Space>(i);
+        const Bytes size = size_of(extent_of(program.extents, space), dtype(space));
         const auto bytes = static_cast<std::size_t>(size.value());
         if (shared && communicated[i] && bytes > 0) {
             lent_[i] = shared(bytes);

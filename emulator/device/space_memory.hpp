@@ -54,13 +54,15 @@ class SpaceMemory {
               std::int64_t stride,
               std::span<std::byte> host) const;
 
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_, gradient_); }
 
   private:
     DType storage_ = DType::fp32;
-    std::array<std::shared_ptr<std::byte>, 5> lent_;  ///< owners of what is not mapped here
-    std::array<MappedBytes, 5> mapped_;
-    std::array<std::span<std::byte>, 5> arrays_;
+    DType gradient_ = DType::fp32;
+    std::array<std::shared_ptr<std::byte>, enum_count<Space>>
+        lent_;  ///< owners of what is not mapped here
+    std::array<MappedBytes, enum_count<Space>> mapped_;
+    std::array<std::span<std::byte>, enum_count<Space>> arrays_;
 };
 
 }  // namespace traindyno

@@ -7,7 +7,7 @@
 
 namespace traindyno {
 
-/// Where a layer meets its neighbours. Each is [tokens, h].
+/// Where a layer meets its neighbours. Each is [own tokens, h].
 struct LayerEnds {
     Slice input;
     Slice output;

@@ -9,9 +9,13 @@ LocalShape local_shape(const Model& model, const Layout& layout, const TrainingS
     const std::int64_t heads = model.heads / layout.tp;
     const std::int64_t kv_heads = model.kv_heads / layout.tp;
     const std::int64_t ffn = model.ffn / layout.tp;
+    const std::int64_t tokens = setup.micro_batch * model.seq;
+    const bool cut = setup.sequence_parallel == SequenceParallel::on;
     return {.batch = setup.micro_batch,
             .seq = model.seq,
-            .tokens = setup.micro_batch * model.seq,
+            .tokens = tokens,
+            .own_tokens = cut ? tokens / layout.tp : tokens,
+            .chunks = setup.overlap_tp == Overlap::on ? layout.tp : 1,
             .hidden = model.hidden,
             .heads = heads,
             .kv_heads = kv_heads,

@@ -12,7 +12,7 @@ StageBuffers::StageBuffers(const StageContext& stage,
                            const TrainingSetup& setup,
                            Stage position,
                            std::int64_t micro_batches)
-    : activation_(stage.shape.tokens * stage.shape.hidden),
+    : activation_(stage.shape.own_tokens * stage.shape.hidden),
       layers_(stage.shape.layers),
       memory_(setup.memory),
       slots_(in_flight(setup.schedule, micro_batches, layout.pp, position)) {

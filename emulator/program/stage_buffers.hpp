@@ -62,7 +62,7 @@ class StageBuffers {
         return layer == 0 && !inputs_.empty();
     }
 
-    std::int64_t activation_;  ///< elements of a [tokens, h] activation
+    std::int64_t activation_;  ///< elements of an [own tokens, h] activation
     std::int64_t layers_;
     MemoryMode memory_;
     std::int64_t slots_;

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "emulator/program/edge_blocks.hpp"
-#include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/gradient_sync.hpp"
 #include "emulator/program/layer_blocks.hpp"
+#include "emulator/program/parameter_sync.hpp"
 #include "emulator/program/schedule.hpp"
 #include "emulator/program/stage_buffers.hpp"
 #include "emulator/program/task_list.hpp"
@@ -47,26 +48,19 @@ class StepBuilder {
     };
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
+    [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Model& model);
+    [[nodiscard]] std::vector<ParameterSync::Use> weight_uses() const;
     void write_edge_blocks();
-    BlockId add(Block block);
-    /// The block if the program has it already.
-    BlockId add_once(Block block);
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
 
-    [[nodiscard]] std::vector<Slice> gradient_pieces() const;
-    [[nodiscard]] std::int64_t bucket_space() const;
-    void zero_gradients();
     void forward(std::int64_t micro_batch);
     void backward(std::int64_t micro_batch);
+    void run_head(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_input(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_gradient(std::int64_t micro_batch);
     void send_output(std::int64_t micro_batch);
     void send_gradient(std::int64_t micro_batch);
-    /// Gradients before `ready` will not change any more if `micro_batch` is the last.
-    void gradients_ready(std::int64_t micro_batch, std::int64_t ready);
-    void reduce_gradients();
-    void reduce_buckets(std::int64_t ready);
     void optimize();
 
     [[nodiscard]] Task layer_task(BlockId block,
@@ -101,7 +95,7 @@ class StepBuilder {
     std::int64_t micro_batches_;
     StepProgram program_;
     std::optional<GroupId> tp_;
-    std::optional<GroupId> dp_;
+    std::optional<ShardGroup> dp_;
     std::optional<GroupId> pp_;
     std::optional<GroupId> embedding_;
     std::optional<GroupId> model_group_;
@@ -111,10 +105,9 @@ class StepBuilder {
     EdgeBlocks edges_;
     std::vector<LayerBlocks> layers_;
     std::vector<Milestones> milestones_;
-    GradientBuckets buckets_;
-    std::optional<TaskId> last_bucket_;
-    std::optional<TaskId> embedding_reduced_;
     TaskList tasks_;
+    ParameterSync weights_;
+    GradientSync gradients_;
 };
 
 }  // namespace traindyno

@@ -24,7 +24,7 @@ TimedOptions uneven(std::int64_t rank) {
             .name = "uneven"};
 }
 
-TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
+void expect_to_finish(const TrainingSetup& setup) {
     const auto world = test::session().world();
     const Model model{.name = "tiny",
                       .layers = 3,
@@ -36,8 +36,7 @@ TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
                       .seq = 16,
                       .vocab = 256};
     const Layout layout{.tp = world->size()};
-    const StepProgram program =
-        build_step(model, layout, {.global_batch = 2}, WorldRank{world->rank().value()});
+    const StepProgram program = build_step(model, layout, setup, WorldRank{world->rank().value()});
     const auto device = make_timed_device(uneven(world->rank().value()));
     device->prepare(program);
     const IssueOrder order(program);
@@ -51,6 +50,19 @@ TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
     }
     EXPECT_GT(engine.checks().checked, 0);
     EXPECT_EQ(engine.checks().wrong, 0);
+}
+
+TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
+    expect_to_finish({.global_batch = 2});
+}
+
+TEST(UnevenRanks, finish_steps_with_sequence_parallelism) {
+    expect_to_finish({.global_batch = 2, .sequence_parallel = SequenceParallel::on});
+}
+
+TEST(UnevenRanks, finish_steps_with_products_in_chunks) {
+    expect_to_finish(
+        {.global_batch = 2, .sequence_parallel = SequenceParallel::on, .overlap_tp = Overlap::on});
 }
 
 }  // namespace

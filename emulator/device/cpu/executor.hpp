@@ -29,9 +29,8 @@ class CpuExecutor {
 
   private:
     void compile(const ComputeOp& op);
-    void fill();
+    void fill(const StepProgram& program);
     [[nodiscard]] Operand resolve(const Slice& slice, const Task& task) const;
-    [[nodiscard]] static Operand state(const MappedBytes& bytes);
 
     void run_op(const MatMul& op, const Task& task);
     void run_op(const AttentionForward& op, const Task& task);
@@ -41,11 +40,9 @@ class CpuExecutor {
 
     const Team& team_;
     DType storage_;
+    DType gradient_;
     std::uint32_t seed_;
     SpaceMemory memory_;
-    MappedBytes master_;  ///< Adam's arrays, fp32, one element per parameter
-    MappedBytes m_;
-    MappedBytes v_;
     std::map<GemmShape, Gemm> products_;
     std::map<AttentionShape, std::unique_ptr<Attention>> attentions_;
     std::vector<float> scratch_;

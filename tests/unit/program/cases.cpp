@@ -41,7 +41,94 @@ std::vector<TrainingSetup> variants(const Layout& layout, const TrainingSetup& b
     return list;
 }
 
+/// The ways in which tensor-parallel ranks can share `tokens` tokens of each micro-batch.
+std::vector<TrainingSetup> sharings(const Layout& layout,
+                                    const TrainingSetup& base,
+                                    std::int64_t tokens) {
+    std::vector<TrainingSetup> list{base};
+    if (layout.tp == 1 || base.overlap_gradients == Overlap::off) {
+        return list;
+    }
+    list.push_back(base);
+    list.back().sequence_parallel = SequenceParallel::on;
+    if (tokens % (layout.tp * layout.tp) == 0) {
+        list.push_back(list.back());
+        list.back().overlap_tp = Overlap::on;
+    }
+    return list;
+}
+
+void add_cases(const Model& model,
+               const Layout& layout,
+               const TrainingSetup& base,
+               std::vector<Case>& cases) {
+    for (const TrainingSetup& setup : sharings(layout, base, base.micro_batch * model.seq)) {
+        cases.push_back({.model = model, .layout = layout, .setup = setup});
+    }
+}
+
+/// Settings of sharding; what there are few reasons to combine takes turns.
+std::vector<TrainingSetup> sharded_variants(const TrainingSetup& base) {
+    std::vector<TrainingSetup> list;
+    for (const Zero zero : {Zero::none, Zero::optimizer, Zero::gradients, Zero::parameters}) {
+        for (const GradientReduction reduction :
+             {GradientReduction::last_micro_batch, GradientReduction::every_micro_batch}) {
+            for (const Overlap gradients : {Overlap::on, Overlap::off}) {
+                for (const Overlap parameters : {Overlap::on, Overlap::off}) {
+                    const auto turn = static_cast<std::int64_t>(list.size());
+                    TrainingSetup setup = base;
+                    setup.zero = zero;
+                    setup.gradient_reduction = reduction;
+                    setup.overlap_gradients = gradients;
+                    setup.overlap_parameters = parameters;
+                    setup.prefetch = turn % 3;
+                    setup.schedule = turn % 5 < 3 ? Schedule::one_f_one_b : Schedule::gpipe;
+                    if (turn % 3 == 1) {
+                        setup.precision = Precision::bf16;
+                        setup.gradient_type = turn % 2 == 0 ? DType::bf16 : DType::fp32;
+                    }
+                    list.push_back(setup);
+                    setup.memory = MemoryMode::aliased;
+                    list.push_back(setup);
+                }
+            }
+        }
+    }
+    return list;
+}
+
 }  // namespace
+
+std::vector<Case> sharded_grid(std::int64_t most_ranks,
+                               const std::vector<std::int64_t>& micro_batch_counts) {
+    std::vector<Case> cases;
+    const auto add = [&](Case at) {
+        if (at.layout.tp > 1 && cases.size() % 2 == 1) {
+            at.setup.sequence_parallel = SequenceParallel::on;
+        }
+        if (problems_of(at.model, at.layout, at.setup).empty()) {
+            cases.push_back(at);
+        }
+    };
+    for (Layout layout : layouts(most_ranks)) {
+        for (const std::int64_t count : micro_batch_counts) {
+            TrainingSetup base = setup_of(layout, count);
+            base.bucket = Bytes{100'000};
+            const std::vector<TrainingSetup> setups =
+                layout.dp == 1 ? std::vector<TrainingSetup>{} : sharded_variants(base);
+            for (const TrainingSetup& setup : setups) {
+                for (layout.shard = 0; layout.shard < layout.dp; ++layout.shard) {
+                    add({.model = small_gpt(4 * layout.pp), .layout = layout, .setup = setup});
+                    if (layout.tp <= 4) {
+                        add({.model = small_llama(layout.pp), .layout = layout, .setup = setup});
+                    }
+                }
+                layout.shard = 0;
+            }
+        }
+    }
+    return cases;
+}
 
 std::vector<Case> grid(std::int64_t most_ranks,
                        const std::vector<std::int64_t>& micro_batch_counts) {
@@ -51,11 +138,9 @@ std::vector<Case> grid(std::int64_t most_ranks,
             TrainingSetup base = setup_of(layout, count);
             base.bucket = Bytes{100'000};  // several buckets in each of these models
             for (const TrainingSetup& setup : variants(layout, base)) {
-                cases.push_back(
-                    {.model = small_gpt(2 * layout.pp), .layout = layout, .setup = setup});
+                add_cases(small_gpt(2 * layout.pp), layout, setup, cases);
                 if (layout.tp <= 4) {  // key/value heads
-                    cases.push_back(
-                        {.model = small_llama(layout.pp), .layout = layout, .setup = setup});
+                    add_cases(small_llama(layout.pp), layout, setup, cases);
                 }
             }
         }

@@ -87,6 +87,17 @@ TEST(Print, golden_programs_of_a_pipeline_with_tensor_and_data_parallelism) {
     EXPECT_EQ(print(programs[6]), golden("gpt_tp2_dp2_pp2_rank6.txt"));
 }
 
+TEST(Print, golden_program_of_sequence_parallelism_in_chunks) {
+    const Layout layout{.tp = 2, .pp = 2};
+    TrainingSetup setup = setup_of(layout, 1);
+    setup.precision = Precision::bf16;
+    setup.sequence_parallel = SequenceParallel::on;
+    setup.overlap_tp = Overlap::on;
+    const auto programs = build_all(tiny_gpt(), layout, setup);
+    EXPECT_EQ(verify(programs), std::vector<std::string>{});
+    EXPECT_EQ(print(programs[3]), golden("gpt_sequence_parallel_chunks.txt"));
+}
+
 TEST(Print, golden_program_of_a_llama_with_full_recomputation) {
     Model model = tiny_gpt();
     model.kv_heads = 1;
@@ -132,7 +143,8 @@ TEST(ParseProgram, names_the_line_and_what_is_wrong_with_it) {
     expect("block 0 b\nop 0 compute forward zero rows 1 columns 2 -> gradient[0-2]",
            "line 2: 'gradient[0-2]' is not a slice such as saved[0+64]");
     expect("block 0 b\nop 0 compute forward zero rows 1 columns 2 -> memory[0+2]",
-           "line 2: 'memory' is not one of parameter, gradient, saved, workspace or scalar");
+           "line 2: 'memory' is not one of parameter, gradient, saved, workspace, scalar, master, "
+           "adam_m or adam_v");
     expect("program rank 0 stage 0 precision fp32 twice", "line 1: the line should end at 'twice'");
     expect("steps 3", "line 1: 'steps' is not one of program, extents, group, block, op or task");
 }
