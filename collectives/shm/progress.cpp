@@ -2,7 +2,6 @@
 #include "collectives/shm/progress.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include <sched.h>
 #include <unistd.h>
@@ -58,9 +57,9 @@ void Progress::advance() {
     }
 }
 
-void Progress::also_ask(std::shared_ptr<Pending> elsewhere) {
+void Progress::also_ask(const std::shared_ptr<Pending>& elsewhere) {
     std::erase_if(elsewhere_, [](const auto& each) { return each.expired(); });
-    elsewhere_.push_back(std::move(elsewhere));
+    elsewhere_.emplace_back(elsewhere);
 }
 
 void Progress::make_way() {

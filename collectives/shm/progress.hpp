@@ -26,7 +26,7 @@ class Progress {
 
     /// What this process carries besides: asked while everything here waits, since libraries only
     /// move messages when they are called.
-    void also_ask(std::shared_ptr<Pending> elsewhere);
+    void also_ask(const std::shared_ptr<Pending>& elsewhere);
 
     /// There are more ranks than processors: another phase means that all must get one again.
     [[nodiscard]] bool crowded() const { return spins_ == 0; }
