@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "collectives/algorithms/combine.hpp"
 #include "collectives/half_types.hpp"
 
 namespace traindyno {
@@ -155,7 +156,11 @@ std::int64_t wrong_of_rounded_sum(DType type, std::int64_t members, float error)
     const BenchPattern pattern({.op = BenchOp::all_reduce, .type = type}, members, 0);
     std::vector<Half> sum(count);
     for (std::int64_t rank = 0; rank < members; ++rank) {
-        add_halves(std::span<const Half>(input<Half>(pattern, count, rank)), std::span(sum));
+        const std::vector<Half> next = input<Half>(pattern, count, rank);
+        combine(type,
+                Reduction::sum,
+                std::as_bytes(std::span(next)),
+                std::as_writable_bytes(std::span(sum)));
     }
     if (error != 0) {
         if constexpr (std::is_same_v<Half, Bf16>) {
