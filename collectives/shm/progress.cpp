@@ -42,9 +42,8 @@ void Progress::advance() {
     }
     bool progressed = false;
     for (std::size_t i = 0; i < active_.size();) {
-        const Look look = active_[i]->advance();
-        progressed = progressed || look == Look::progressed;
-        if (look == Look::idle) {
+        progressed = active_[i]->advance() == Look::progressed || progressed;
+        if (active_[i]->empty()) {
             active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
         } else {
             ++i;

@@ -156,11 +156,10 @@ class ShmCommunicator final : public Communicator {
   public:
     ShmCommunicator(std::unique_ptr<Communicator> over,
                     std::shared_ptr<SharedHeap> heap,
-                    std::shared_ptr<Progress> progress,
                     ShmOptions options)
         : over_(std::move(over)),
           heap_(std::move(heap)),
-          progress_(std::move(progress)),
+          progress_(heap_->progress()),
           options_(options),
           message_(*over_),
           queue_(std::make_shared<GroupQueue>(*over_, heap_)) {
@@ -336,7 +335,7 @@ std::unique_ptr<Communicator> ShmCommunicator::split(std::int32_t color, std::in
     if (part->size() == 1) {
         return part;
     }
-    return std::make_unique<ShmCommunicator>(std::move(part), heap_, progress_, options_);
+    return std::make_unique<ShmCommunicator>(std::move(part), heap_, options_);
 }
 
 }  // namespace
@@ -347,9 +346,7 @@ std::unique_ptr<Communicator> make_shm_communicator(std::unique_ptr<Communicator
     if (over->size() == 1) {
         return over;
     }
-    auto progress = std::make_shared<Progress>(heap->members());
-    return std::make_unique<ShmCommunicator>(
-        std::move(over), std::move(heap), std::move(progress), options);
+    return std::make_unique<ShmCommunicator>(std::move(over), std::move(heap), options);
 }
 
 }  // namespace traindyno
