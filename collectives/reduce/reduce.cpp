@@ -132,6 +132,7 @@ void add_blocks(const Blocks<T>& blocks, Accumulator<T>* sums) {
 
 template <class Operation>
 void add_fp16(const Blocks<Fp16>& blocks, float* sums) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): written before it is read
     std::array<std::array<float, block_elements>, widest> widened;
     Blocks<float> floats{.inputs = blocks.inputs, .count = blocks.count, .start = blocks.start};
     for (std::size_t k = 0; k < blocks.inputs; ++k) {
@@ -201,8 +202,10 @@ void reduce_typed(std::span<const std::byte* const> inputs,
                   Stores stores) {
     TD_EXPECT(bytes % sizeof(T) == 0);
     const auto write = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
+    // NOLINTBEGIN(cppcoreguidelines-pro-type-member-init): written before they are read
     alignas(64) std::array<Accumulator<T>, block_elements> sums;
     alignas(64) std::array<T, is_half<T> ? block_elements : 0> rounded;
+    // NOLINTEND(cppcoreguidelines-pro-type-member-init)
     for (std::size_t first = 0; first < bytes / sizeof(T); first += block_elements) {
         const std::size_t count = std::min(block_elements, bytes / sizeof(T) - first);
         accumulate<T, Operation>(inputs, first, count, sums.data());

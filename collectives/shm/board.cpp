@@ -20,8 +20,8 @@ using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free);  // locks would be private to a process
 static_assert(sizeof(Counter) == 8);
 
-/// Largest message that is shown whole, at once, to everyone.
-constexpr std::size_t smallest_slot = 16384;
+/// Messages up to here are shown whole, at once, to everyone.
+constexpr std::size_t smallest_slot = std::size_t{64} << 10;
 /// Staged messages go through a window chunk by chunk: so many bytes that two windows per rank stay
 /// in the caches, so few that waiting for each other does not count (measured: all_reduce_bench).
 constexpr std::size_t smallest_window = std::size_t{1} << 20;

@@ -340,10 +340,8 @@ TEST_F(ShmSweep, messages_of_many_chunks_are_right) {
     }
     for (const Memory memory : memories) {
         for (const Place place : places) {
-            const Setting setting{.memory = memory,
-                                  .place = place,
-                                  .urgency = Urgency::background,
-                                  .count = 1'100'007};
+            const Setting setting{
+                .memory = memory, .place = place, .urgency = Urgency::background, .count = 600'007};
             all_reduce_is_right<float>(*all, *heap(), Reduction::sum, setting);
             all_reduce_is_right<Bf16>(*all, *heap(), Reduction::average, setting);
             const Setting part{.memory = memory,
