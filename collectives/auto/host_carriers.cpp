@@ -50,8 +50,7 @@ std::vector<Candidate> host_carriers(const std::string& node) {
             planned(Carrier::double_tree, Algorithm::double_tree),
             {.carrier = Carrier::hierarchical, .make = [node](std::unique_ptr<Communicator> plain) {
                  return make_hierarchical_communicator(
-                     std::move(plain),
-                     {.node = node, .inside = &inside_node, .across = &ring});
+                     std::move(plain), {.node = node, .inside = &inside_node, .across = &ring});
              }}};
 }
 
