@@ -11,6 +11,7 @@
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
 #include "emulator/cli/host_traffic.hpp"
+#include "emulator/cli/sharding_request.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -49,24 +50,6 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
-void read_sharding(const FlagReader& read, Workload& workload) {
-    TrainingSetup& setup = workload.setup;
-    setup.zero = read.choice<Zero>("zero").value_or(setup.zero);
-    setup.prefetch =
-        read.whole("prefetch", {.low = 0, .high = largest_count}).value_or(setup.prefetch);
-    setup.overlap_parameters =
-        read.choice<Overlap>("overlap-parameters").value_or(setup.overlap_parameters);
-    setup.gradient_type = read.choice<DType>("gradient-type").value_or(setup.gradient_type);
-    setup.gradient_reduction =
-        read.choice<GradientReduction>("gradient-reduction").value_or(setup.gradient_reduction);
-    workload.shard = read.count("shard").value_or(0);
-}
-
-/// Points with no more replicas than a shard group takes shard over all they have.
-std::int64_t shard_of(const Workload& workload, std::int64_t replicas) {
-    return workload.shard < replicas ? workload.shard : 0;
-}
-
 Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
     Workload workload;
     read_model(read, workload, problems);
@@ -82,7 +65,7 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
             read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
         .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p),
         .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory)};
-    read_sharding(read, workload);
+    read_sharding(read, workload, problems);
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     return workload;
@@ -202,14 +185,11 @@ std::optional<PlannedPoint> plan(const PointSize& size,
                         replica));
         return std::nullopt;
     }
-    return PlannedPoint{.ranks = size.ranks,
-                        .layout = {.tp = size.tp,
-                                   .cp = 1,
-                                   .ep = 1,
-                                   .dp = size.ranks / replica,
-                                   .pp = size.pp,
-                                   .shard = shard_of(workload, size.ranks / replica)},
-                        .global_batch = size.global_batch.value_or(0)};
+    const std::int64_t dp = size.ranks / replica;
+    return PlannedPoint{
+        .ranks = size.ranks,
+        .layout = {.tp = size.tp, .dp = dp, .pp = size.pp, .shard = shard_of(workload, dp)},
+        .global_batch = size.global_batch.value_or(0)};
 }
 
 void set_batches(const FlagReader& read,
