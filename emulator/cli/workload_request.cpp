@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/cli/workload_request.hpp"
 
+#include "emulator/cli/sharding_request.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -26,19 +28,6 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
-void read_sharding(const FlagReader& read, Workload& workload) {
-    TrainingSetup& setup = workload.setup;
-    setup.zero = read.choice<Zero>("zero").value_or(setup.zero);
-    setup.prefetch =
-        read.whole("prefetch", {.low = 0, .high = largest_count}).value_or(setup.prefetch);
-    setup.overlap_parameters =
-        read.choice<Overlap>("overlap-parameters").value_or(setup.overlap_parameters);
-    setup.gradient_type = read.choice<DType>("gradient-type").value_or(setup.gradient_type);
-    setup.gradient_reduction =
-        read.choice<GradientReduction>("gradient-reduction").value_or(setup.gradient_reduction);
-    workload.shard = read.count("shard").value_or(0);
-}
-
 /// Micro-batches that keep a pipeline busy: its bubble is (pp-1)/m of the step.
 constexpr std::int64_t micro_batches_per_stage = 4;
 
@@ -62,7 +51,7 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .sequence_parallel =
             read.choice<SequenceParallel>("sequence-parallel").value_or(defaults.sequence_parallel),
         .overlap_tp = read.choice<Overlap>("overlap-tp").value_or(defaults.overlap_tp)};
-    read_sharding(read, workload);
+    read_sharding(read, workload, problems);
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     read_stages(read, workload, problems);
@@ -73,7 +62,7 @@ Layout layout_of(const Workload& workload, std::int64_t dp) {
     return {.tp = workload.tp,
             .dp = dp,
             .pp = workload.pp,
-            .shard = workload.shard < dp ? workload.shard : 0};
+            .shard = shard_of(workload, dp)};
 }
 
 std::int64_t batch_per_replica(const FlagReader& read, const Workload& workload) {

@@ -81,7 +81,8 @@ void run_steps(Device& device, const Layout& layout, const TrainingSetup& setup)
     device.prepare(program);
     const IssueOrder order(program);
     const GroupCommunicators groups = groups_of(program, *world);
-    Engine engine(order, device, groups, {.timeout = std::chrono::seconds{20}});
+    Engine engine(
+        order, device, groups, {.timeout = std::chrono::seconds{20}, .waiting = Waiting::sleep});
     for (int step = 0; step < 2; ++step) {
         (void)engine.run_step(Traffic::real, Tracing::on);
     }

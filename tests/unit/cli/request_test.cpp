@@ -85,5 +85,57 @@ TEST(MeasureRequest, keeps_choices_only_where_it_chooses) {
     EXPECT_THROW(request_of({{"tuning", "t.toml"}, {"collectives", "ring"}}), ConfigError);
 }
 
+MeasureRequest request_of(const std::map<std::string, std::string>& values, std::int64_t ranks) {
+    Problems problems;
+    return measure_request(flags_of(values), ranks, {}, problems);
+}
+
+std::string refusal_of(const std::map<std::string, std::string>& values, std::int64_t ranks) {
+    try {
+        (void)request_of(values, ranks);
+    } catch (const ConfigError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+TEST(MeasureRequest, shards_as_asked) {
+    const MeasureRequest made = request_of({{"device", "timed"},
+                                            {"machine", "dgx-h100"},
+                                            {"zero", "3"},
+                                            {"shard", "4"},
+                                            {"prefetch", "2"},
+                                            {"overlap-parameters", "off"},
+                                            {"gradient-type", "bf16"},
+                                            {"gradient-reduction", "every-micro-batch"}},
+                                           8);
+    const TrainingSetup& setup = made.workload.setup;
+    EXPECT_EQ(setup.zero, Zero::parameters);
+    EXPECT_EQ(setup.prefetch, 2);
+    EXPECT_EQ(setup.overlap_parameters, Overlap::off);
+    EXPECT_EQ(setup.gradient_type, DType::bf16);
+    EXPECT_EQ(setup.gradient_reduction, GradientReduction::every_micro_batch);
+    EXPECT_EQ(made.points.back().layout, (Layout{.dp = 8, .shard = 4}));
+}
+
+TEST(MeasureRequest, shards_over_all_replicas_where_a_group_takes_no_fewer) {
+    for (const std::int64_t ranks : {1, 2, 4}) {
+        EXPECT_EQ(request_of({{"zero", "2"}, {"shard", "4"}}, ranks).points.back().layout,
+                  Layout{.dp = ranks});
+    }
+}
+
+TEST(MeasureRequest, refuses_flags_of_sharding_that_would_do_nothing) {
+    const auto refuses = [](const std::string& flag, const std::string& value, const char* zero) {
+        const std::string text = refusal_of({{"zero", zero}, {flag, value}}, 8);
+        EXPECT_NE(text.find("--" + flag + ": does nothing with --zero " + zero), std::string::npos)
+            << text;
+    };
+    refuses("shard", "2", "0");
+    refuses("prefetch", "2", "0");
+    refuses("prefetch", "2", "2");
+    refuses("overlap-parameters", "off", "0");
+}
+
 }  // namespace
 }  // namespace traindyno

@@ -205,11 +205,6 @@ TEST_P(MarkedParts, show_every_mark_that_was_not_written_or_is_another_value) {
     }
 }
 
-/// Marks repeat every four parts: those of parts four apart are the same.
-bool have_equal_marks(std::size_t a, std::size_t b) {
-    return (a + 4 - b % 4) % 4 == 0;
-}
-
 TEST_P(MarkedParts, show_the_output_of_another_member) {
     if (GetParam().kind == CollectiveKind::all_reduce ||
         GetParam().kind == CollectiveKind::all_gather || !GetParam().parts.equal) {
@@ -220,7 +215,7 @@ TEST_P(MarkedParts, show_the_output_of_another_member) {
         for (std::size_t b = 0; b < right.size(); ++b) {
             Job wrong = right;
             wrong[a].output = right[b].output;
-            EXPECT_EQ(check_member(wrong, a).wrong > 0, !have_equal_marks(a, b)) << a << b;
+            EXPECT_EQ(check_member(wrong, a).wrong > 0, a != b) << a << b;
         }
     }
 }
@@ -240,7 +235,7 @@ TEST_P(MarkedParts, show_parts_that_changed_places) {
             std::swap_ranges(begin + static_cast<std::ptrdiff_t>(a * part),
                              begin + static_cast<std::ptrdiff_t>((a + 1) * part),
                              begin + static_cast<std::ptrdiff_t>(b * part));
-            EXPECT_EQ(check_member(wrong, 0).wrong > 0, !have_equal_marks(a, b)) << a << b;
+            EXPECT_GT(check_member(wrong, 0).wrong, 0) << a << b;
         }
     }
 }
