@@ -31,7 +31,7 @@ void check_all_to_all(std::span<const std::byte> in,
                       const Exchange& parts,
                       const Communicator& group);
 
-/// Bytes of a buffer.
+/// Part of a buffer, in bytes.
 struct PartRange {
     std::int64_t begin = 0;
     std::int64_t size = 0;

@@ -8,7 +8,9 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "collectives/cost/algorithm.hpp"
 #include "emulator/base/dtype.hpp"
 #include "emulator/base/ids.hpp"
 #include "emulator/base/reduction.hpp"
@@ -25,6 +27,10 @@ class Pending {
         virtual ~Operation() = default;
         /// Advances the operation; true once it is complete. Throws LibraryError.
         [[nodiscard]] virtual bool advance() = 0;
+
+        /// Members whose messages it lacks, as far as it knows: any of them may be the one that
+        /// never came.
+        [[nodiscard]] virtual std::vector<GroupRank> waiting_for() const { return {}; }
     };
 
     Pending() = default;
@@ -37,6 +43,10 @@ class Pending {
             operation_.reset();
         }
         return operation_ == nullptr;
+    }
+
+    [[nodiscard]] std::vector<GroupRank> waiting_for() const {
+        return operation_ ? operation_->waiting_for() : std::vector<GroupRank>{};
     }
 
   private:
@@ -96,6 +106,15 @@ class Communicator {
     /// Members with equal `color` form a new communicator, ordered by `key`. Collective; blocks.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(std::int32_t color,
                                                               std::int32_t key) = 0;
+
+    /// What carries such a call, for reports: "mpi", "ring" ... `bytes` are the longer buffer's.
+    /// Empty where nobody chose.
+    [[nodiscard]] virtual std::string_view carrier(CollectiveOp /*op*/,
+                                                   std::size_t /*bytes*/,
+                                                   Urgency /*urgency*/) const {
+        return {};
+    }
+
     /// Ends every process of the job with `exit_code`. Does not return in practice.
     virtual void abort(int exit_code, std::string_view reason) noexcept = 0;
 

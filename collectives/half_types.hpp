@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// 16-bit floating-point values as bit patterns: conversion, and reductions that compute in fp32.
+// 16-bit floating-point values as bit patterns: conversion from and to fp32.
 #pragma once
 
 #include <bit>
 #include <cstdint>
-#include <span>
 
 namespace traindyno {
 
@@ -59,11 +58,5 @@ enum class Fp16 : std::uint16_t {};
     const std::uint32_t rounded = magnitude - 0x38000000U + 0xfffU + to_even;
     return static_cast<Fp16>(sign | (rounded >> 13));
 }
-
-// Element by element, in fp32: into <- into + from, and into <- max(into, from). Equal lengths.
-void add_halves(std::span<const Bf16> from, std::span<Bf16> into);
-void add_halves(std::span<const Fp16> from, std::span<Fp16> into);
-void max_halves(std::span<const Bf16> from, std::span<Bf16> into);
-void max_halves(std::span<const Fp16> from, std::span<Fp16> into);
 
 }  // namespace traindyno

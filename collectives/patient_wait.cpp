@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -11,15 +13,28 @@
 
 namespace traindyno {
 
+std::string members_text(const std::vector<GroupRank>& members) {
+    if (members.empty()) {
+        return "a rank";
+    }
+    std::string list;
+    for (const GroupRank member : members) {
+        list += fmt::format("{}{}", list.empty() ? "" : ", ", member.value());
+    }
+    return fmt::format("rank{} {}", members.size() > 1 ? "s" : "", list);
+}
+
 void wait_patiently(Pending& pending, const Patience& patience) {
     SimTime pause = patience.first_pause;
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
             throw HangError(
-                fmt::format("a communication did not complete within {:.1f} s (a rank is lost or "
-                            "still busy) look at the other ranks' output",
-                            to_seconds(patience.timeout)));
+                fmt::format("a communication did not complete within {:.1f} s ({} of the group is "
+                            "lost or still "
+                            "busy) look at the other ranks' output",
+                            to_seconds(patience.timeout),
+                            members_text(pending.waiting_for())));
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);

@@ -2,6 +2,9 @@
 // Waiting for a communication without burning a core.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "collectives/communicator.hpp"
 #include "emulator/base/units.hpp"
 
@@ -14,6 +17,9 @@ struct Patience {
     SimTime longest_pause = std::chrono::milliseconds{50};
     SimTime timeout = SimTime::max();  ///< HangError after this long
 };
+
+/// "rank 3", "ranks 1, 2"; "a rank" where nobody is known.
+[[nodiscard]] std::string members_text(const std::vector<GroupRank>& members);
 
 /// Sleeps until `pending` is complete. For ranks that are parked while others measure, and for
 /// control traffic whose latency does not matter.

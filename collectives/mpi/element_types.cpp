@@ -1,30 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/mpi/element_types.hpp"
 
+#include <array>
 #include <cstddef>
-#include <span>
+#include <type_traits>
 
 #include "collectives/half_types.hpp"
 #include "collectives/mpi/check.hpp"
+#include "collectives/reduce/reduce.hpp"
 
 namespace traindyno {
 
 namespace {
 
+template <class Half>
+void reduce_halves(const void* from, void* into, int count, Reduction reduction) {
+    auto* const out = static_cast<std::byte*>(into);
+    const std::array<const std::byte*, 2> inputs{out, static_cast<const std::byte*>(from)};
+    reduce(inputs,
+           {&out, 1},
+           static_cast<std::size_t>(count) * sizeof(Half),
+           {.type = std::is_same_v<Half, Bf16> ? DType::bf16 : DType::fp16, .reduction = reduction},
+           Stores::cached);
+}
+
 // MPI_User_function: not const, by MPI's signature.
 // NOLINTBEGIN(readability-non-const-parameter)
 template <class Half>
 void sum_callback(void* from, void* into, int* count, MPI_Datatype* /*type*/) {
-    const auto length = static_cast<std::size_t>(*count);
-    add_halves(std::span{static_cast<const Half*>(from), length},
-               std::span{static_cast<Half*>(into), length});
+    reduce_halves<Half>(from, into, *count, Reduction::sum);
 }
 
 template <class Half>
 void max_callback(void* from, void* into, int* count, MPI_Datatype* /*type*/) {
-    const auto length = static_cast<std::size_t>(*count);
-    max_halves(std::span{static_cast<const Half*>(from), length},
-               std::span{static_cast<Half*>(into), length});
+    reduce_halves<Half>(from, into, *count, Reduction::max);
 }
 
 // NOLINTEND(readability-non-const-parameter)

@@ -123,6 +123,12 @@ class MpiCommunicator final : public Communicator {
                                                       std::int32_t key) override;
     void abort(int exit_code, std::string_view reason) noexcept override;
 
+    [[nodiscard]] std::string_view carrier(CollectiveOp /*op*/,
+                                           std::size_t /*bytes*/,
+                                           Urgency /*urgency*/) const override {
+        return "mpi";
+    }
+
   private:
     Pending scatter_reduced(std::span<const std::byte> in,
                             std::span<std::byte> out,

@@ -216,6 +216,12 @@ class StagedCommunicator final : public Communicator {
         return std::make_unique<StagedCommunicator>(host_->split(color, key), queue_);
     }
 
+    [[nodiscard]] std::string_view carrier(CollectiveOp op,
+                                           std::size_t bytes,
+                                           Urgency urgency) const override {
+        return host_->carrier(op, bytes, urgency);
+    }
+
     void abort(int exit_code, std::string_view reason) noexcept override {
         host_->abort(exit_code, reason);
     }

@@ -2,6 +2,7 @@
 #include "emulator/cli/backends.hpp"
 
 #include "emulator/base/error.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/device/cpu/cpu_device.hpp"
 #include "emulator/device/memory_check.hpp"
@@ -20,7 +21,8 @@ std::unique_ptr<Device> make_cpu(const MeasureRequest& request, const RankResour
                                 static_cast<std::int64_t>(resources.cores.size()))),
                             .precision = request.workload.setup.precision,
                             .seed = static_cast<unsigned>(request.measure.seed),
-                            .memory_limit = share});
+                            .memory_limit = share,
+                            .shared = resources.shared});
 }
 
 std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
@@ -28,7 +30,9 @@ std::unique_ptr<Device> make_timed(const MeasureRequest& request) {
     const Precision precision = request.workload.setup.precision;
     return make_timed_device(
         {.duration = [machine = *request.machine,
-                      precision](const ComputeOp& op) { return op_time(machine, op, precision); },
+                      precision,
+                      gradient = request.workload.setup.gradient_type](
+                         const ComputeOp& op) { return op_time(machine, op, precision, gradient); },
          .name = request.machine->device,
          .precision = precision,
          .peak = gemm_rate(*request.machine, precision).peak,
@@ -44,6 +48,12 @@ class CpuBackend final : public HostDrivenBackend {
     [[nodiscard]] std::unique_ptr<Device> make_device() override {
         return request_.device == DeviceKind::cpu ? make_cpu(request_, resources_)
                                                   : make_timed(request_);
+    }
+
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
+                                                             Device& /*device*/,
+                                                             const StepProgram& program) override {
+        return make_host_traffic(ranks, program, request_, resources_);
     }
 
   private:

@@ -8,16 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "collectives/auto/tuning_table.hpp"
 #include "emulator/cli/request.hpp"
+#include "emulator/device/host_memory.hpp"
 #include "emulator/engine/backend.hpp"
 
 namespace traindyno {
 
 /// What a rank may use on its host.
 struct RankResources {
-    std::vector<int> cores;               ///< for compute threads
-    std::int64_t local_size = 1;          ///< ranks of this job on the host
-    std::optional<GpuDescription> gpu{};  ///< that it computes on
+    std::vector<int> cores;                 ///< for compute threads
+    std::int64_t local_size = 1;            ///< ranks of this job on the host
+    std::string host{};                     ///< its name
+    std::shared_ptr<TuningTable> tuning{};  ///< carriers of traffic: known choices and new ones
+    std::optional<GpuDescription> gpu{};    ///< that it computes on
+    HostMemory shared{};                    ///< that peers on the host can address; CPUs only
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws

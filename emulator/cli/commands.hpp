@@ -17,6 +17,12 @@ namespace traindyno {
                                        MpiSession& session,
                                        const std::string& command_line);
 
+/// `collectives`: measures on all ranks of `session`. ExitCode::internal where a value was wrong.
+[[nodiscard]] ExitCode collectives_command(const Flags& flags,
+                                           Problems& problems,
+                                           MpiSession& session,
+                                           const std::string& command_line);
+
 [[nodiscard]] ExitCode describe_command(const Flags& flags, Problems& problems);
 /// What a report lacks, on standard error.
 void print_notes(const std::vector<std::string>& notes);

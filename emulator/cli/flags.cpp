@@ -34,6 +34,10 @@ constexpr std::array commands{
                 "report",
                 takes::report,
                 "rebuild the report from one or several result folders"},
+    CommandSpec{Command::collectives,
+                "collectives",
+                takes::collectives,
+                "measure and check one collective over a range of sizes, as nccl-tests do"},
 };
 
 std::vector<std::string> flag_names(unsigned bit) {
@@ -72,13 +76,15 @@ void declare(CLI::App& root, Subcommand& subcommand) {
             continue;
         }
         const std::string name(spec.name);
+        const std::string spellings =
+            (spec.also.empty() ? "" : std::string(spec.also) + ",") + "--" + name;
         CLI::Option* option = nullptr;
         if (spec.kind == FlagKind::toggle) {
             option = subcommand.app->add_flag(
-                "--" + name, subcommand.toggles[name], std::string(spec.help));
+                spellings, subcommand.toggles[name], std::string(spec.help));
         } else {
             option = subcommand.app
-                         ->add_option("--" + name, subcommand.texts[name], std::string(spec.help))
+                         ->add_option(spellings, subcommand.texts[name], std::string(spec.help))
                          ->type_name(std::string(spec.placeholder));
         }
         option->group(std::string(spec.group));

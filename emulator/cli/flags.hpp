@@ -15,7 +15,7 @@
 
 namespace traindyno {
 
-enum class Command : std::uint8_t { scale, run, describe, report };
+enum class Command : std::uint8_t { scale, run, describe, report, collectives };
 
 /// A value as the user wrote it, and where: "--tp" or "study.toml:12: tp".
 struct FlagValue {

@@ -15,8 +15,7 @@ namespace {
 
 enum class Collectives : std::uint8_t { automatic, nccl, mpi };
 
-constexpr std::array gpu_flags{"collectives",
-                               "graph",
+constexpr std::array gpu_flags{"graph",
                                "data",
                                "nccl-ctas",
                                "nccl-priority",
@@ -132,10 +131,7 @@ GpuOptions read_options(const FlagReader& read, Problems& problems) {
 
 void refuse_flags(const FlagReader& read, Problems& problems) {
     for (const char* name : gpu_flags) {
-        // What would have been chosen anyway may be said.
-        const bool harmless = std::string_view(name) == "collectives" &&
-                              read.choice<Collectives>(name) != Collectives::nccl;
-        if (read.given(name) && !harmless) {
+        if (read.given(name)) {
             problems.add(
                 fmt::format("{}: needs --device cuda (nothing of this job runs on a GPU) drop it",
                             read.origin(name)));

@@ -11,8 +11,8 @@ namespace traindyno {
 
 /// Sets request.gpu from --collectives, --graph, --data, --nccl-ctas, --nccl-priority,
 /// --nccl-register, --reserve-sms, --plan-cache and --share-gpu, and from what `request` says
-/// already: device, precision, seed, timeout, machine. Without a GPU each of those flags is a
-/// problem.
+/// already: device, precision, seed, timeout, machine. Without a GPU each of those flags but the
+/// first is a problem.
 void read_gpu(const FlagReader& read,
               const GpuInventory& gpus,
               MeasureRequest& request,

@@ -230,6 +230,8 @@ LaunchVerdict inspect_launch(Communicator& world,
     LaunchVerdict verdict;
     verdict.resources = {.cores = cores_for(mine, neighbours),
                          .local_size = static_cast<std::int64_t>(neighbours.size()),
+                         .host = mine.host,
+                         .tuning = std::make_shared<TuningTable>(),
                          .gpu = gpu};
     verdict.waiting = waiting_for(facts);
     for (const RankFacts& rank : facts) {

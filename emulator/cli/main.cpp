@@ -31,8 +31,8 @@ int launcher_rank() {
     return 0;
 }
 
-bool measures(Command command) {
-    return command == Command::scale || command == Command::run;
+bool needs_mpi(Command command) {
+    return command == Command::scale || command == Command::run || command == Command::collectives;
 }
 
 int code(ExitCode exit_code) {
@@ -58,7 +58,9 @@ int run_with_mpi(int argc, char** argv, const Flags& flags, Problems& problems) 
     MpiSession session(argc, argv);
     try {
         const auto arguments = std::span(argv, static_cast<std::size_t>(argc));
-        return code(measure_command(flags, problems, session, command_line(arguments)));
+        const auto command =
+            flags.command == Command::collectives ? &collectives_command : &measure_command;
+        return code(command(flags, problems, session, command_line(arguments)));
     } catch (const Error& error) {
         const bool everywhere =
             error.exit_code() == ExitCode::usage || error.exit_code() == ExitCode::launch;
@@ -104,7 +106,7 @@ int run(int argc, char** argv) {
         }
         return code(ExitCode::done);
     }
-    if (measures(parsed.flags.command)) {
+    if (needs_mpi(parsed.flags.command)) {
         return run_with_mpi(argc, argv, parsed.flags, problems);
     }
     return run_alone(parsed.flags, problems);

@@ -7,11 +7,13 @@
 
 #include <fmt/format.h>
 
-#include "collectives/control.hpp"
+#include "collectives/auto/auto_communicator.hpp"
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/cli/launch_check.hpp"
+#include "emulator/cli/on_first.hpp"
 #include "emulator/cli/progress.hpp"
 #include "emulator/cli/request.hpp"
 #include "emulator/cli/version.hpp"
@@ -207,26 +209,6 @@ ExitCode gate(const MeasureRequest& request, const Study& study) {
     return ExitCode::gate;
 }
 
-/// Runs `action` on rank 0; what it refuses, all ranks throw. Returns its text on all ranks.
-template <class Action>
-std::string on_first(Communicator& world, Action&& action) {
-    constexpr char ok = '+';
-    constexpr char refused = '-';
-    std::string answer;
-    if (world.rank() == GroupRank{0}) {
-        try {
-            answer = ok + std::forward<Action>(action)();
-        } catch (const ConfigError& error) {
-            answer = refused + std::string(error.what());
-        }
-    }
-    answer = broadcast_text(world, GroupRank{0}, answer);
-    if (answer.front() == refused) {
-        throw ConfigError({answer.substr(1)});
-    }
-    return answer.substr(1);
-}
-
 /// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
 GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
     if (!may_use_gpu(flags)) {
@@ -294,6 +276,11 @@ ExitCode measure_command(const Flags& flags,
     const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
     const std::vector<bool> skip = begin(*world, recorder);
+    static_cast<void>(on_first(*world, [&] {
+        *launch.resources.tuning = read_tuning(request);
+        return std::string();
+    }));
+    share_rows(*world, *launch.resources.tuning);
     std::optional<ProgressLine> line;
     if (session.rank() == WorldRank{0}) {
         announce(launch, line.emplace());
@@ -329,6 +316,9 @@ ExitCode measure_command(const Flags& flags,
     line.reset();
 
     const std::string code = on_first(*world, [&] {
+        if (!request.tuning.empty()) {
+            launch.resources.tuning->write(request.tuning);
+        }
         return std::to_string(static_cast<int>(gate(request, recorder.finish(network(request)))));
     });
     return static_cast<ExitCode>(std::stoi(code));

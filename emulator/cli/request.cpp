@@ -10,6 +10,7 @@
 
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
+#include "emulator/cli/host_traffic.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -48,6 +49,24 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
+void read_sharding(const FlagReader& read, Workload& workload) {
+    TrainingSetup& setup = workload.setup;
+    setup.zero = read.choice<Zero>("zero").value_or(setup.zero);
+    setup.prefetch =
+        read.whole("prefetch", {.low = 0, .high = largest_count}).value_or(setup.prefetch);
+    setup.overlap_parameters =
+        read.choice<Overlap>("overlap-parameters").value_or(setup.overlap_parameters);
+    setup.gradient_type = read.choice<DType>("gradient-type").value_or(setup.gradient_type);
+    setup.gradient_reduction =
+        read.choice<GradientReduction>("gradient-reduction").value_or(setup.gradient_reduction);
+    workload.shard = read.count("shard").value_or(0);
+}
+
+/// Points with no more replicas than a shard group takes shard over all they have.
+std::int64_t shard_of(const Workload& workload, std::int64_t replicas) {
+    return workload.shard < replicas ? workload.shard : 0;
+}
+
 Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
     Workload workload;
     read_model(read, workload, problems);
@@ -66,6 +85,7 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
         .sequence_parallel =
             read.choice<SequenceParallel>("sequence-parallel").value_or(defaults.sequence_parallel),
         .overlap_tp = read.choice<Overlap>("overlap-tp").value_or(defaults.overlap_tp)};
+    read_sharding(read, workload);
     workload.tp = read.count("tp").value_or(1);
     workload.pp = read.count("pp").value_or(1);
     return workload;
@@ -170,7 +190,9 @@ std::vector<PointSize> read_sizes(const Flags& flags,
     return sizes;
 }
 
-std::optional<PlannedPoint> plan(const PointSize& size, Problems& problems) {
+std::optional<PlannedPoint> plan(const PointSize& size,
+                                 const Workload& workload,
+                                 Problems& problems) {
     const std::int64_t replica = size.tp * size.pp;
     if (size.ranks % replica != 0) {
         problems.add(
@@ -183,10 +205,14 @@ std::optional<PlannedPoint> plan(const PointSize& size, Problems& problems) {
                         replica));
         return std::nullopt;
     }
-    return PlannedPoint{
-        .ranks = size.ranks,
-        .layout = {.tp = size.tp, .cp = 1, .ep = 1, .dp = size.ranks / replica, .pp = size.pp},
-        .global_batch = size.global_batch.value_or(0)};
+    return PlannedPoint{.ranks = size.ranks,
+                        .layout = {.tp = size.tp,
+                                   .cp = 1,
+                                   .ep = 1,
+                                   .dp = size.ranks / replica,
+                                   .pp = size.pp,
+                                   .shard = shard_of(workload, size.ranks / replica)},
+                        .global_batch = size.global_batch.value_or(0)};
 }
 
 void set_batches(const FlagReader& read,
@@ -325,6 +351,7 @@ MeasureRequest measure_request(const Flags& flags,
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);
     read_gpu(read, gpus, request, problems);
+    read_host_traffic(read, request, problems);
     request.allow_oversubscribe = read.given("allow-oversubscribe");
     request.resume = read.given("resume");
     request.json = read.given("json");
@@ -338,7 +365,7 @@ MeasureRequest measure_request(const Flags& flags,
         problems.add("--resume: needs --out (the folder whose points are kept) add it");
     }
     for (const PointSize& size : read_sizes(flags, read, request.workload, ranks, problems)) {
-        if (const auto point = plan(size, problems)) {
+        if (const auto point = plan(size, request.workload, problems)) {
             request.points.push_back(*point);
         }
     }
@@ -359,6 +386,7 @@ DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
                         .ep = 1,
                         .dp = read.count("dp").value_or(1),
                         .pp = arguments.workload.pp};
+    arguments.layout.shard = shard_of(arguments.workload, arguments.layout.dp);
     arguments.workload.setup.global_batch =
         read.count("global-batch")
             .value_or(batch_per_replica(read, arguments.workload) * arguments.layout.dp);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/auto/carrier.hpp"
 #include "emulator/cli/flags.hpp"
 #include "emulator/gpu/module.hpp"
 #include "emulator/layout/layout.hpp"
@@ -33,6 +34,7 @@ struct Workload {
     TrainingSetup setup;            ///< global_batch belongs to the point
     std::int64_t tp = 1;
     std::int64_t pp = 1;
+    std::int64_t shard = 0;  ///< Layout::shard of points with more replicas
 };
 
 /// One point to measure.
@@ -49,6 +51,8 @@ struct MeasureRequest {
     Scaling scaling = Scaling::weak;
     std::vector<PlannedPoint> points;  ///< ascending in ranks
     DeviceKind device = DeviceKind::cpu;
+    std::optional<Carrier> collectives{};  ///< not cuda; empty: the fastest, as measured
+    std::string tuning{};                  ///< file of what was measured, or ""
     GpuOptions gpu;  ///< cuda only; the device's ordinal is chosen at the launch
     std::optional<MachineProfile>
         machine;  ///< timed: what is stood in for; cuda: whose peak counts

@@ -41,12 +41,14 @@ Signature signature_of(const Elementwise& op) {
             return {{all}, {all}};
         case ElementwiseKind::gelu_backward:
         case ElementwiseKind::residual_add:
+        case ElementwiseKind::gradient_add:
             return {{all, all}, {all}};
         case ElementwiseKind::swiglu_forward:
         case ElementwiseKind::rotary_forward:
         case ElementwiseKind::rotary_backward:
-        case ElementwiseKind::sum_of_squares:
             return {{any}, {any}};
+        case ElementwiseKind::sum_of_squares:
+            return {{any, 1}, {1}, 1};
         case ElementwiseKind::swiglu_backward:
         case ElementwiseKind::scale:
             return {{any, any}, {any}};
@@ -109,6 +111,9 @@ void compare_operands(const Elementwise& op, std::vector<std::string>& problems)
             break;
         case ElementwiseKind::scale:
             expect(op.reads[0] == op.writes[0], "scaling is in place");
+            break;
+        case ElementwiseKind::gradient_add:
+            expect(op.reads[0] == op.writes[0], "gradients are added in place");
             break;
         case ElementwiseKind::cross_entropy:
             expect(op.reads[0] == op.writes[0], "dlogits replace the logits");

@@ -23,8 +23,8 @@ struct Operand {
 
 /// Adam's arrays from the first element to update.
 struct AdamArrays {
-    Operand weight;  ///< out, in the compute precision
-    const float* gradient = nullptr;
+    Operand weight;    ///< out, in the compute precision
+    Operand gradient;  ///< fp32, or bf16 where the device has it
     float* master = nullptr;
     float* m = nullptr;
     float* v = nullptr;

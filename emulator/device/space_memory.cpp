@@ -11,17 +11,27 @@
 #include <sys/mman.h>
 
 #include "emulator/base/error.hpp"
+#include "emulator/program/slice_use.hpp"
 
 namespace traindyno {
 
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
-constexpr std::array all_spaces{
-    Space::parameter, Space::gradient, Space::saved, Space::workspace, Space::scalar};
 
-std::int64_t elements_in(const Extents& extents, Space space) {
-    return space == Space::gradient ? extents.parameter : extent_of(extents, space);
+std::array<bool, enum_count<Space>> communicated_spaces(const StepProgram& program) {
+    std::array<bool, enum_count<Space>> result{};
+    for (const Block& block : program.blocks) {
+        for (const BlockOp& op : block.ops) {
+            if (std::holds_alternative<ComputeOp>(op.op)) {
+                continue;
+            }
+            for (const SliceUse& use : slices_of(op.op)) {
+                result[static_cast<std::size_t>(use.slice.space)] = true;
+            }
+        }
+    }
+    return result;
 }
 
 }  // namespace
@@ -69,16 +79,27 @@ MappedBytes::~MappedBytes() {
     }
 }
 
-SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging)
-    : storage_(storage_type(program.precision)) {
-    for (const Space space : all_spaces) {
-        arrays_[static_cast<std::size_t>(space)] =
-            MappedBytes(size_of(elements_in(program.extents, space), dtype(space)), paging);
+SpaceMemory::SpaceMemory(const StepProgram& program, Paging paging, const HostMemory& shared)
+    : storage_(storage_type(program.precision)), gradient_(program.gradient_type) {
+    const std::array<bool, enum_count<Space>> communicated = communicated_spaces(program);
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+        const auto space = static_cast<Space>(i);
+        const Bytes size = size_of(extent_of(program.extents, space), dtype(space));
+        const auto bytes = static_cast<std::size_t>(size.value());
+        if (shared && communicated[i] && bytes > 0) {
+            lent_[i] = shared(bytes);
+        }
+        if (lent_[i]) {
+            arrays_[i] = {lent_[i].get(), bytes};
+        } else {
+            mapped_[i] = MappedBytes(size, paging);
+            arrays_[i] = mapped_[i].bytes();
+        }
     }
 }
 
 std::span<std::byte> SpaceMemory::all(Space space) const {
-    return arrays_[static_cast<std::size_t>(space)].bytes();
+    return arrays_[static_cast<std::size_t>(space)];
 }
 
 std::span<std::byte> SpaceMemory::at(const Slice& slice, const Task& task) const {

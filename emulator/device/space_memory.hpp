@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #include "emulator/base/units.hpp"
 #include "emulator/device/device.hpp"
+#include "emulator/device/host_memory.hpp"
 #include "emulator/program/step_program.hpp"
 
 namespace traindyno {
@@ -39,7 +41,8 @@ class MappedBytes {
 class SpaceMemory {
   public:
     SpaceMemory() = default;
-    SpaceMemory(const StepProgram& program, Paging paging);
+    /// `shared` gives the spaces that the program communicates from, as far as it has memory.
+    SpaceMemory(const StepProgram& program, Paging paging, const HostMemory& shared = {});
 
     /// Memory of `slice` of `task`. ContractError when it leaves its space.
     [[nodiscard]] std::span<std::byte> at(const Slice& slice, const Task& task) const;
@@ -51,11 +54,15 @@ class SpaceMemory {
               std::int64_t stride,
               std::span<std::byte> host) const;
 
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_, gradient_); }
 
   private:
     DType storage_ = DType::fp32;
-    std::array<MappedBytes, 5> arrays_;
+    DType gradient_ = DType::fp32;
+    std::array<std::shared_ptr<std::byte>, enum_count<Space>>
+        lent_;  ///< owners of what is not mapped here
+    std::array<MappedBytes, enum_count<Space>> mapped_;
+    std::array<std::span<std::byte>, enum_count<Space>> arrays_;
 };
 
 }  // namespace traindyno

@@ -19,10 +19,10 @@ class Backend {
     /// A fresh device; its memory goes with it after the point.
     [[nodiscard]] virtual std::unique_ptr<Device> make_device() = 0;
 
-    /// A communicator over the same ranks for the steps' traffic, in memory of `device`; null where
-    /// `ranks` itself is to carry it. Collective.
-    [[nodiscard]] virtual std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
-                                                                     Device& device) = 0;
+    /// A communicator over the same ranks for the traffic of `program`, in memory of `device`; null
+    /// where `ranks` itself is to carry it. Collective.
+    [[nodiscard]] virtual std::unique_ptr<Communicator> make_traffic(
+        Communicator& ranks, Device& device, const StepProgram& program) = 0;
 
     /// The runner of order.program(), which `device` is prepared for. What the arguments refer to
     /// outlives it. Collective over `ranks`; `groups` were split from make_traffic's communicator.

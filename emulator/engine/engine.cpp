@@ -11,6 +11,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
+#include "emulator/engine/collective_calls.hpp"
 #include "emulator/engine/describe_op.hpp"
 #include "emulator/engine/marked_parts.hpp"
 
@@ -188,6 +189,17 @@ Urgency Engine::urgency(OpIndex index) const {
     const bool blocks = equal_programs && schedule_.runs_alone(index);
     TD_EXPECT(!blocks || (communications_in_flight_ == 0 && submitted_ == harvested_));
     return blocks && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;
+}
+
+std::string_view Engine::carrier(OpIndex index) const {
+    const auto* op = std::get_if<Collective>(&std::get<CommOp>(order_.block_op(index).op));
+    if (op == nullptr) {
+        return {};
+    }
+    return communicators_[op->group.index()]->carrier(
+        operation_of(op->kind),
+        static_cast<std::size_t>(longer_buffer(*op).value()),
+        urgency(index));
 }
 
 Pending Engine::start(OpIndex index) {

@@ -31,6 +31,8 @@ class Engine final : public StepRunner {
 
     [[nodiscard]] StepTrace run_step(Traffic traffic, Tracing tracing) override;
 
+    [[nodiscard]] std::string_view carrier(OpIndex index) const override;
+
     [[nodiscard]] ReductionChecks checks() override { return checks_; }
 
     [[nodiscard]] std::string outstanding() const override;

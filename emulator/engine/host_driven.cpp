@@ -6,7 +6,8 @@
 namespace traindyno {
 
 std::unique_ptr<Communicator> HostDrivenBackend::make_traffic(Communicator& /*ranks*/,
-                                                              Device& /*device*/) {
+                                                              Device& /*device*/,
+                                                              const StepProgram& /*program*/) {
     return nullptr;
 }
 

@@ -12,7 +12,8 @@ namespace traindyno {
 class HostDrivenBackend : public Backend {
   public:
     [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
-                                                             Device& device) override;
+                                                             Device& device,
+                                                             const StepProgram& program) override;
 
     [[nodiscard]] std::unique_ptr<StepRunner> make_runner(const IssueOrder& order,
                                                           Device& device,

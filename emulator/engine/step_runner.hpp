@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectives/communicator.hpp"
 #include "emulator/base/enum_names.hpp"
 #include "emulator/base/units.hpp"
 #include "emulator/engine/reduction_check.hpp"
+#include "emulator/program/issue_order.hpp"
 #include "emulator/trace/trace.hpp"
 
 namespace traindyno {
@@ -45,6 +47,9 @@ class StepRunner {
     /// Runs one step to its end. Throws HangError when nothing completes for
     /// RunnerOptions::timeout.
     [[nodiscard]] virtual StepTrace run_step(Traffic traffic, Tracing tracing) = 0;
+
+    /// What carries a communication (Communicator::carrier).
+    [[nodiscard]] virtual std::string_view carrier(OpIndex index) const = 0;
 
     /// Checks of all steps so far.
     [[nodiscard]] virtual ReductionChecks checks() = 0;

@@ -30,8 +30,8 @@ class NcclBackend final : public Backend {
     }
 
     /// None: the runner makes NCCL's own communicators, whose work goes to streams.
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& /*ranks*/,
-                                                             Device& /*device*/) override {
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
+        Communicator& /*ranks*/, Device& /*device*/, const StepProgram& /*program*/) override {
         return nullptr;
     }
 
@@ -62,8 +62,8 @@ class StagedBackend final : public HostDrivenBackend {
         return std::make_unique<CudaDevice>(options_.device);
     }
 
-    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(Communicator& ranks,
-                                                             Device& /*device*/) override {
+    [[nodiscard]] std::unique_ptr<Communicator> make_traffic(
+        Communicator& ranks, Device& /*device*/, const StepProgram& /*program*/) override {
         return make_staged_communicator(
             ranks.split(0, static_cast<std::int32_t>(ranks.rank().value())), make_cuda_staging());
     }

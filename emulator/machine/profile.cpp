@@ -59,11 +59,11 @@ SimTime cast_time(const MachineProfile& machine, std::int64_t elements, AlongK a
         machine, SimTime{0}, size_of(elements, storage_type(Precision::fp8)) + Bytes{elements});
 }
 
-SimTime fp8_product_time(const MachineProfile& machine, const MatMul& op) {
+SimTime fp8_product_time(const MachineProfile& machine, const MatMul& op, DType gradient) {
     constexpr DType storage = storage_type(Precision::fp8);
     const std::int64_t a = op.m * op.k;
     const std::int64_t b = op.k * op.n;
-    const Bytes moved = traffic(op, storage) - size_of(a + b, storage) + Bytes{a + b};
+    const Bytes moved = traffic(op, storage, gradient) - size_of(a + b, storage) + Bytes{a + b};
     return cast_time(
                machine, a, op.transpose_a == Transpose::no ? AlongK::contiguous : AlongK::strided) +
            cast_time(machine,
@@ -100,14 +100,19 @@ std::string substitution(const MachineProfile& machine, Precision precision) {
                              to_string(used));
 }
 
-SimTime op_time(const MachineProfile& machine, const ComputeOp& op, Precision precision) {
+SimTime op_time(const MachineProfile& machine,
+                const ComputeOp& op,
+                Precision precision,
+                DType gradient) {
     if (precision != Precision::fp8) {
-        return kernel_time(
-            machine, arithmetic_time(machine, op, precision), traffic(op, storage_type(precision)));
+        return kernel_time(machine,
+                           arithmetic_time(machine, op, precision),
+                           traffic(op, storage_type(precision), gradient));
     }
     const auto* product = std::get_if<MatMul>(&op);
-    return product != nullptr && has_fp8_sizes(*product) ? fp8_product_time(machine, *product)
-                                                         : op_time(machine, op, Precision::bf16);
+    return product != nullptr && has_fp8_sizes(*product)
+               ? fp8_product_time(machine, *product, gradient)
+               : op_time(machine, op, Precision::bf16, gradient);
 }
 
 }  // namespace traindyno

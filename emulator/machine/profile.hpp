@@ -64,7 +64,8 @@ struct MachineProfile {
 /// that is no multiple of 16.
 [[nodiscard]] SimTime op_time(const MachineProfile& machine,
                               const ComputeOp& op,
-                              Precision precision);
+                              Precision precision,
+                              DType gradient = DType::fp32);
 
 /// Loads a profile by name from configs/machines/, or from a path ending in .toml. Throws
 /// ConfigError.

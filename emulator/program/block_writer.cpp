@@ -65,9 +65,11 @@ After BlockWriter::all_reduce_over_tp(const Slice& buffer, Reduction reduction) 
     if (!stage_.tp) {
         return {};
     }
-    return communicate(
-        Lane::tp,
-        all_reduce_in_place(*stage_.tp, buffer, dtype_of(buffer.space, stage_.storage), reduction));
+    return communicate(Lane::tp,
+                       all_reduce_in_place(*stage_.tp,
+                                           buffer,
+                                           dtype_of(buffer.space, stage_.storage, stage_.gradient),
+                                           reduction));
 }
 
 std::vector<After> BlockWriter::gather_over_tp(const TokenRows& x) {

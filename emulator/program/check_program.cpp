@@ -145,7 +145,7 @@ class ProgramCheck {
     }
 
     void check_type(DType type, const Slice& slice, const std::string& where) {
-        if (type != dtype_of(slice.space, storage_type(program_.precision))) {
+        if (type != dtype_in(program_, slice.space)) {
             add(fmt::format("{} moves {} of {} space, which holds another type",
                             where,
                             to_string(type),

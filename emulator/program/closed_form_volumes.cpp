@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emulator/program/arena.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/gradient_buckets.hpp"
 #include "emulator/program/volume.hpp"
@@ -51,10 +52,30 @@ struct Symbols {
         return padded_vocab(model, layout) / layout.tp * model.hidden;
     }
 
-    [[nodiscard]] std::int64_t stage_parameters() const;
+    [[nodiscard]] std::int64_t positions() const {
+        return model.positions == Positions::learned ? model.seq * model.hidden : 0;
+    }
+
+    /// First and last stage in one, which share the table.
+    [[nodiscard]] bool shared_table() const { return first && last && model.tied_embeddings; }
+
+    [[nodiscard]] std::int64_t layer_parameters() const;
+
+    /// Final norm, and an output table of its own.
+    [[nodiscard]] std::int64_t output_parameters() const {
+        return last ? norm() + (shared_table() ? 0 : table()) : 0;
+    }
+
+    [[nodiscard]] std::int64_t input_parameters() const {
+        return first ? table() + positions() : 0;
+    }
+
+    [[nodiscard]] std::int64_t stage_parameters() const {
+        return output_parameters() + stage_layers() * layer_parameters() + input_parameters();
+    }
 };
 
-std::int64_t Symbols::stage_parameters() const {
+std::int64_t Symbols::layer_parameters() const {
     const std::int64_t h = model.hidden;
     const std::int64_t qkv = model.attention_width() + 2 * model.kv_width();
     const std::int64_t up = (model.gated_mlp ? 2 : 1) * model.ffn;
@@ -62,12 +83,15 @@ std::int64_t Symbols::stage_parameters() const {
     std::int64_t cut = h * (qkv + model.attention_width() + up + model.ffn);
     cut += model.bias != LinearBias::none ? qkv : 0;
     cut += model.bias == LinearBias::all ? up : 0;
-    std::int64_t sum = stage_layers() * (cut / layout.tp + layer_replicated());
-    sum += first ? table() : 0;
-    sum += first && model.positions == Positions::learned ? model.seq * h : 0;
-    sum += last ? norm() : 0;
-    sum += last && !(first && model.tied_embeddings) ? table() : 0;
-    return sum;
+    return cut / layout.tp + layer_replicated();
+}
+
+/// Whether gradients are reduced unit by unit after each micro-batch, in buffers.
+bool in_unit_buffers(const Symbols& at) {
+    const bool accumulates =
+        at.setup.gradient_reduction == GradientReduction::every_micro_batch && at.runs() > 1;
+    const bool shared = at.layout.dp * at.layout.cp > 1;
+    return shared && (accumulates || (at.setup.zero >= Zero::gradients && at.runs() == 1));
 }
 
 /// Statistics of each token's logits, which the shards of the vocabulary combine.
@@ -87,6 +111,20 @@ void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
               {.count = activations, .payload = activations * at.activation()});
 }
 
+/// Gradients of what tensor-parallel ranks hold alike: all at once, or of each unit whenever data
+/// parallelism takes its gradients apart.
+VolumeTable::Tally replicated(const Symbols& at) {
+    const std::int64_t elements = at.replicated_parameters();
+    if (!in_unit_buffers(at)) {
+        return {.count = 1, .payload = size_of(elements, at.setup.gradient_type)};
+    }
+    // Neighbouring weights of a layer are one piece: two norms, and where there are biases the
+    // projection's in front of the second norm and the last one.
+    const std::int64_t pieces = at.model.bias == LinearBias::all ? 3 : 2;
+    return {.count = at.runs() * (at.stage_layers() * pieces + (at.last ? 1 : 0)),
+            .payload = size_of(at.runs() * elements, at.setup.gradient_type)};
+}
+
 /// Every all-reduce becomes a reduce-scatter and an all-gather on the other side of the norm; the
 /// inputs of column-parallel layers and of the logits are gathered again in backward.
 void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
@@ -102,19 +140,132 @@ void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
         layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
     add(TrafficOp::all_gather,
         layers * (6 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
-    table.add(GroupKind::tp,
-              TrafficOp::all_reduce,
-              {.count = 1, .payload = size_of(at.replicated_parameters(), DType::fp32)});
+    table.add(GroupKind::tp, TrafficOp::all_reduce, replicated(at));
 }
 
-void add_data_parallel(const Symbols& at, VolumeTable& table) {
-    const std::int64_t gradients = at.stage_parameters();
-    const std::int64_t bucket = bucket_elements(at.setup.bucket);
-    table.add(
-        GroupKind::dp,
-        TrafficOp::all_reduce,
-        {.count = (gradients + bucket - 1) / bucket, .payload = size_of(gradients, DType::fp32)});
-}
+/// What is cut into shards or buckets by itself: `count` pieces of `elements`, which are gathered
+/// `gatherings` times a step.
+struct Piece {
+    std::int64_t elements = 0;
+    std::int64_t count = 1;
+    std::int64_t gatherings = 1;
+};
+
+/// collectives/README.md, "Sharded data parallelism".
+class DataParallelForm {
+  public:
+    explicit DataParallelForm(const Symbols& at)
+        : at_(at),
+          replicas_(at.layout.dp * at.layout.cp),
+          shards_(at.setup.zero == Zero::none ? 1
+                  : at.layout.shard > 0       ? at.layout.shard
+                                              : replicas_),
+          accumulates_(at.setup.gradient_reduction == GradientReduction::every_micro_batch &&
+                       at.runs() > 1),
+          own_table_(at.setup.zero != Zero::none && at.model.tied_embeddings && at.layout.pp > 1) {}
+
+    void add_to(VolumeTable& table) const {
+        const bool hybrid = shards_ > 1 && shards_ < replicas_;
+        const GroupKind kind = hybrid ? GroupKind::dp_shard : GroupKind::dp;
+        table.set_ranks(kind, hybrid ? shards_ : replicas_);
+        table.set_ranks(GroupKind::dp_replicate, replicas_ / shards_);
+        const std::int64_t reductions = accumulates_ ? at_.runs() : 1;
+        for (const Piece& piece : pieces()) {
+            const std::int64_t elements = padded(piece.elements);
+            const std::int64_t buckets = piece.count * buckets_in(elements);
+            const std::int64_t reduced = reductions * piece.count * elements;
+            if (shards_ == 1) {
+                table.add(kind, TrafficOp::all_reduce, gradients(reductions * buckets, reduced));
+                continue;
+            }
+            table.add(kind, TrafficOp::reduce_scatter, gradients(reductions * buckets, reduced));
+            if (hybrid) {
+                table.add(GroupKind::dp_replicate,
+                          TrafficOp::all_reduce,
+                          gradients(reductions * buckets, reduced / shards_));
+            }
+            table.add(kind,
+                      TrafficOp::all_gather,
+                      {.count = piece.gatherings * buckets,
+                       .payload = size_of(piece.gatherings * piece.count * elements,
+                                          storage_type(at_.setup.precision))});
+        }
+        if (shards_ > 1) {
+            table.add(
+                kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+        }
+    }
+
+    /// Of the tied table's gradient that two stages add up.
+    [[nodiscard]] VolumeTable::Tally embedding() const {
+        const bool in_shards =
+            at_.setup.zero >= Zero::gradients && (accumulates_ || at_.runs() == 1);
+        return gradients(1,
+                         replicas_ > 1 && in_shards ? padded(at_.table()) / shards_ : at_.table());
+    }
+
+  private:
+    /// The whole stage at once unless each unit is cut by itself.
+    [[nodiscard]] std::vector<Piece> pieces() const {
+        const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_;
+        const bool per_use = at_.setup.zero == Zero::parameters;
+        const std::int64_t once = per_use ? at_.runs() : 1;
+        const Piece layers{.elements = at_.layer_parameters(),
+                           .count = at_.stage_layers(),
+                           .gatherings = per_use ? 2 * at_.runs() : 1};
+        if (by_unit && at_.shared_table()) {
+            return {{.elements = at_.input_parameters() + at_.norm(),
+                     .gatherings = (per_use ? 2 : 1) * once},
+                    layers};
+        }
+        std::vector<Piece> list;
+        if (by_unit) {
+            list.push_back(layers);
+        }
+        const std::int64_t rest = by_unit ? 0 : at_.stage_layers() * at_.layer_parameters();
+        if (own_table_ && at_.first) {
+            list.push_back({.elements = at_.table(), .gatherings = once});
+            list.push_back({.elements = at_.positions(), .gatherings = once});
+            list.push_back({.elements = rest, .gatherings = once});
+        } else if (own_table_ && at_.last) {
+            list.push_back({.elements = at_.table(), .gatherings = once});
+            list.push_back({.elements = rest + at_.norm(), .gatherings = once});
+        } else if (by_unit) {
+            list.push_back({.elements = at_.output_parameters(), .gatherings = once});
+            list.push_back({.elements = at_.input_parameters(), .gatherings = once});
+        } else {
+            list.push_back({.elements = at_.stage_parameters(), .gatherings = once});
+        }
+        return list;
+    }
+
+    [[nodiscard]] std::int64_t multiple() const {
+        return at_.setup.zero == Zero::none && !accumulates_ ? 1 : shards_ * arena_alignment;
+    }
+
+    [[nodiscard]] std::int64_t padded(std::int64_t elements) const {
+        return (elements + multiple() - 1) / multiple() * multiple();
+    }
+
+    [[nodiscard]] std::int64_t buckets_in(std::int64_t elements) const {
+        if (at_.setup.zero == Zero::parameters) {
+            return elements > 0 ? 1 : 0;
+        }
+        const std::int64_t bucket =
+            padded(bucket_elements(at_.setup.bucket, at_.setup.gradient_type));
+        return (elements + bucket - 1) / bucket;
+    }
+
+    [[nodiscard]] VolumeTable::Tally gradients(std::int64_t count, std::int64_t elements) const {
+        return {.count = count, .payload = size_of(elements, at_.setup.gradient_type)};
+    }
+
+    const Symbols& at_;
+    std::int64_t replicas_;
+    std::int64_t shards_;
+    bool accumulates_;
+    bool own_table_;
+};
 
 void add_pipeline(const Symbols& at, VolumeTable& table) {
     const std::int64_t neighbours = (at.first ? 0 : 1) + (at.last ? 0 : 1);
@@ -137,7 +288,6 @@ std::vector<Volume> closed_form_volumes(const Model& model,
                      .last = stage.value() == layout.pp - 1};
     VolumeTable table;
     table.set_ranks(GroupKind::tp, layout.tp);
-    table.set_ranks(GroupKind::dp, layout.dp * layout.cp);
     table.set_ranks(GroupKind::pp, layout.pp);
     table.set_ranks(GroupKind::embedding, 2);
     table.set_ranks(GroupKind::model, layout.tp * layout.pp);
@@ -149,15 +299,14 @@ std::vector<Volume> closed_form_volumes(const Model& model,
             add_tensor_parallel(at, table);
         }
     }
+    const DataParallelForm data_parallel(at);
     if (layout.dp * layout.cp > 1) {
-        add_data_parallel(at, table);
+        data_parallel.add_to(table);
     }
     if (layout.pp > 1) {
         add_pipeline(at, table);
         if (model.tied_embeddings && (at.first || at.last)) {
-            table.add(GroupKind::embedding,
-                      TrafficOp::all_reduce,
-                      {.count = 1, .payload = size_of(at.table(), DType::fp32)});
+            table.add(GroupKind::embedding, TrafficOp::all_reduce, data_parallel.embedding());
         }
     }
     if (layout.tp * layout.pp > 1) {

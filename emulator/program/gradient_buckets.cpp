@@ -3,25 +3,18 @@
 
 #include <algorithm>
 
-#include "emulator/base/dtype.hpp"
-
 namespace traindyno {
 
-std::int64_t bucket_elements(Bytes bucket) {
-    return std::max<std::int64_t>(bucket.value() / element_size(DType::fp32), 1);
+std::int64_t bucket_elements(Bytes bucket, DType type) {
+    return std::max<std::int64_t>(bucket.value() / element_size(type), 1);
 }
 
-std::vector<GradientBucket> GradientBuckets::complete_up_to(std::int64_t ready) {
-    std::vector<GradientBucket> complete;
-    while (next_ < gradients_) {
-        const std::int64_t elements = std::min(bucket_, gradients_ - next_);
-        if (next_ + elements > ready) {
-            break;
-        }
-        complete.push_back({.offset = next_, .elements = elements});
-        next_ += elements;
+std::span<const Bucket> GradientBuckets::complete_up_to(std::int64_t ready) {
+    const std::size_t first = next_;
+    while (next_ < buckets_.size() && buckets_[next_].end() <= ready) {
+        ++next_;
     }
-    return complete;
+    return std::span(buckets_).subspan(first, next_ - first);
 }
 
 }  // namespace traindyno

@@ -2,23 +2,31 @@
 // Reduces the gradients of a stage over data-parallel ranks, and tied embeddings over stages.
 #pragma once
 
+#include <array>
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "emulator/program/block_writer.hpp"
 #include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/shard_group.hpp"
 #include "emulator/program/task_list.hpp"
 #include "emulator/program/training_setup.hpp"
+#include "emulator/program/unit_buffers.hpp"
 
 namespace traindyno {
 
 /// Groups that gradients are reduced in; absent where they have one rank.
 struct GradientGroups {
-    std::optional<GroupId> dp;
+    std::optional<ShardGroup> dp;
     std::optional<GroupId> embedding;
 };
 
-/// Adds to a program under construction; references must outlive it.
+/// Gradients that lie whole in place are reduced bucket by bucket after the last micro-batch.
+/// Gradients in buffers are reduced unit by unit; what this rank keeps of them goes to the front of
+/// gradient space, added to what earlier micro-batches left there. Adds to a program under
+/// construction; references must outlive it.
 class GradientSync {
   public:
     GradientSync(StepProgram& program,
@@ -29,26 +37,63 @@ class GradientSync {
 
     void join(const GradientGroups& groups) { groups_ = groups; }
 
-    /// Elements that buckets need beside the gradients.
-    [[nodiscard]] std::int64_t bucket_space() const;
+    /// Elements of gradient space.
+    [[nodiscard]] std::int64_t extent() const;
 
-    void zero();
-    /// Gradients before `ready` will not change any more if `micro_batch` is the last.
-    void ready(std::int64_t micro_batch, std::int64_t ready);
+    /// Before the first micro-batch.
+    void begin_step();
+
+    /// Where the gradients of a unit lie, and what its backward waits for.
+    struct Access {
+        std::int64_t base = 0;
+        std::optional<TaskId> ready;
+    };
+
+    /// Before the backward of `unit` for a micro-batch.
+    [[nodiscard]] Access begin_backward(const Unit& unit);
+    /// After it.
+    void end_backward(const Unit& unit, std::int64_t micro_batch);
     /// After the last backward.
-    void finish();
+    void end_step();
 
-    /// The gradients of the stage, in pieces that each lie in one place. In aliased memory the
-    /// place of the layers counts as often as there are layers.
-    [[nodiscard]] std::vector<Slice> pieces() const;
-
-    [[nodiscard]] std::optional<TaskId> last_bucket() const { return last_bucket_; }
+    /// What the optimizer waits for.
+    [[nodiscard]] std::optional<TaskId> last_reduced() const { return last_reduced_; }
 
     [[nodiscard]] std::optional<TaskId> embedding_reduced() const { return embedding_reduced_; }
 
   private:
+    /// A buffer whose unit's gradients are on the wire.
+    struct Reduction {
+        Unit unit;
+        TaskId task;
+    };
+
+    /// Of a unit in a buffer: the unit's base and the buffer's number.
+    using Place = std::pair<std::int64_t, std::size_t>;
+
+    [[nodiscard]] bool in_buffers() const {
+        return stage_.sharding.gradients == GradientPlace::buffers;
+    }
+
+    /// What this rank keeps of a bucket that lies at `position` in memory.
+    [[nodiscard]] Slice kept_of(std::int64_t position, std::int64_t elements) const;
+    [[nodiscard]] std::int64_t bucket_space() const;
     void reduce_buckets(std::int64_t ready);
+    /// `own` gets this rank's part of the reduced `bucket`.
+    void write_reduction(BlockWriter& block, const Slice& bucket, const Slice& own) const;
+
+    [[nodiscard]] Slice own_part_in(const Bucket& bucket,
+                                    std::int64_t unit_begin,
+                                    std::size_t buffer);
+    [[nodiscard]] BlockId reduce_unit_block(const Unit& unit, std::size_t buffer);
+    [[nodiscard]] BlockId add_unit_block(const Unit& unit, std::size_t buffer);
+    /// Makes buffer `number` free for compute that waits for what this returns.
+    [[nodiscard]] std::optional<TaskId> empty(std::size_t number);
+    [[nodiscard]] std::optional<TaskId> empty_all();
     void reduce_replicated();
+    [[nodiscard]] std::optional<TaskId> reduce_replicated(UnitKind kind,
+                                                          std::size_t buffer,
+                                                          std::int64_t micro_batch);
     void reduce_embedding();
 
     StepProgram& program_;
@@ -58,7 +103,12 @@ class GradientSync {
     std::int64_t micro_batches_;
     GradientGroups groups_;
     GradientBuckets buckets_;
-    std::optional<TaskId> last_bucket_;
+    UnitBuffers buffers_;
+    std::vector<std::optional<Reduction>> reductions_;       ///< by buffer
+    std::array<std::size_t, enum_count<UnitKind>> taken_{};  ///< buffer of the unit in backward
+    std::map<Place, BlockId> reduce_blocks_;
+    std::map<Place, BlockId> add_blocks_;
+    std::optional<TaskId> last_reduced_;
     std::optional<TaskId> replicated_reduced_;
     std::optional<TaskId> embedding_reduced_;
 };

@@ -4,17 +4,16 @@
 namespace traindyno {
 
 std::vector<MemoryItem> memory_items(const StepProgram& program) {
-    const Extents& extents = program.extents;
-    const DType storage = storage_type(program.precision);
-    const Bytes state = size_of(extents.parameter, DType::fp32);
-    return {{.name = "weights", .bytes = size_of(extents.parameter, storage)},
-            {.name = "gradients", .bytes = state},
-            {.name = "master_weights", .bytes = state},
-            {.name = "adam_m", .bytes = state},
-            {.name = "adam_v", .bytes = state},
-            {.name = "activations", .bytes = size_of(extents.saved, storage)},
-            {.name = "workspace",
-             .bytes = size_of(extents.workspace, storage) + size_of(extents.scalar, DType::fp32)}};
+    const auto bytes = [&](Space space) {
+        return size_of(extent_of(program.extents, space), dtype_in(program, space));
+    };
+    return {{.name = "weights", .bytes = bytes(Space::parameter)},
+            {.name = "gradients", .bytes = bytes(Space::gradient)},
+            {.name = "master_weights", .bytes = bytes(Space::master)},
+            {.name = "adam_m", .bytes = bytes(Space::adam_m)},
+            {.name = "adam_v", .bytes = bytes(Space::adam_v)},
+            {.name = "activations", .bytes = bytes(Space::saved)},
+            {.name = "workspace", .bytes = bytes(Space::workspace) + bytes(Space::scalar)}};
 }
 
 Bytes total(const std::vector<MemoryItem>& items) {

@@ -9,9 +9,15 @@ namespace traindyno {
 
 namespace {
 
+/// Element types of the memory that an operation works on.
+struct Types {
+    DType storage;
+    DType gradient;
+};
+
 /// Bytes of `elements` in the space of `slice`.
-Bytes operand(const Slice& slice, std::int64_t elements, DType storage) {
-    return size_of(elements, dtype_of(slice.space, storage));
+Bytes operand(const Slice& slice, std::int64_t elements, const Types& types) {
+    return size_of(elements, dtype_of(slice.space, types.storage, types.gradient));
 }
 
 /// FLOPs of one product over the score square of an attention, all heads and sequences.
@@ -32,9 +38,9 @@ std::int64_t context_elements(const Attention& op) {
 }
 
 template <class Attention>
-Bytes qkv_context_statistics(const Attention& op, DType storage) {
-    return operand(op.qkv, qkv_elements(op), storage) +
-           operand(op.context, context_elements(op), storage) +
+Bytes qkv_context_statistics(const Attention& op, const Types& types) {
+    return operand(op.qkv, qkv_elements(op), types) +
+           operand(op.context, context_elements(op), types) +
            size_of(op.batch * op.heads * op.seq, DType::fp32);
 }
 
@@ -52,18 +58,18 @@ bool accumulates_gradients(ElementwiseKind kind) {
            kind == ElementwiseKind::bias_gradient;
 }
 
-Bytes elementwise_traffic(const Elementwise& op, DType storage) {
+Bytes elementwise_traffic(const Elementwise& op, const Types& types) {
     const auto touched = [&](const Slice& slice) {
         return touches_a_part(op.kind) ? std::min(slice.elements, op.rows * op.columns)
                                        : slice.elements;
     };
     Bytes sum;
     for (const Slice& slice : op.reads) {
-        sum += operand(slice, touched(slice), storage);
+        sum += operand(slice, touched(slice), types);
     }
     for (const Slice& slice : op.writes) {
         const bool read_too = slice.space == Space::gradient && accumulates_gradients(op.kind);
-        sum += operand(slice, touched(slice), storage) * (read_too ? 2 : 1);
+        sum += operand(slice, touched(slice), types) * (read_too ? 2 : 1);
     }
     return sum;
 }
@@ -88,32 +94,39 @@ Flops flops(const ComputeOp& op) {
         op);
 }
 
-Bytes traffic(const ComputeOp& op, DType storage) {
+Bytes traffic(const ComputeOp& op, DType storage, DType gradient) {
+    const Types types{.storage = storage, .gradient = gradient};
     return std::visit(
         Overloaded{
             [&](const MatMul& matmul) {
                 const std::int64_t passes = matmul.accumulate == Accumulate::yes ? 2 : 1;
-                return operand(matmul.a, matmul.m * matmul.k, storage) +
-                       operand(matmul.b, matmul.k * matmul.n, storage) +
-                       operand(matmul.c, passes * matmul.m * matmul.n, storage);
+                return operand(matmul.a, matmul.m * matmul.k, types) +
+                       operand(matmul.b, matmul.k * matmul.n, types) +
+                       operand(matmul.c, passes * matmul.m * matmul.n, types);
             },
             [&](const AttentionForward& attention) {
-                return qkv_context_statistics(attention, storage);
+                return qkv_context_statistics(attention, types);
             },
             [&](const AttentionBackward& attention) {
-                return qkv_context_statistics(attention, storage) +
-                       operand(attention.grad_context, context_elements(attention), storage) +
-                       operand(attention.grad_qkv, qkv_elements(attention), storage);
+                return qkv_context_statistics(attention, types) +
+                       operand(attention.grad_context, context_elements(attention), types) +
+                       operand(attention.grad_qkv, qkv_elements(attention), types);
             },
-            [&](const Elementwise& elementwise) {
-                return elementwise_traffic(elementwise, storage);
-            },
+            [&](const Elementwise& elementwise) { return elementwise_traffic(elementwise, types); },
             [&](const OptimizerStep& step) {
-                // fp32 master weight, m and v read and written, fp32 gradient read, weight written.
-                return size_of(7 * step.elements, DType::fp32) + size_of(step.elements, storage);
+                // fp32 master weight, m and v read and written, gradient read, weight written.
+                return size_of(6 * step.elements, DType::fp32) + size_of(step.elements, gradient) +
+                       size_of(step.elements, storage);
             },
         },
         op);
+}
+
+Slice slice_of(const OptimizerStep& step, Space space) {
+    Slice slice{.space = space, .offset = step.offset, .elements = step.elements};
+    slice.offset += space == Space::parameter ? step.weight_shift : 0;
+    slice.offset += space == Space::gradient ? step.gradient_shift : 0;
+    return slice;
 }
 
 Collective all_reduce_in_place(GroupId group,

@@ -17,16 +17,19 @@ namespace traindyno {
 /// Memory a rank owns, one flat array each. Offsets count elements.
 enum class Space : std::uint8_t {
     parameter,  ///< weights, in storage_type(TrainingSetup::precision)
-    gradient,   ///< main gradients, fp32; same offsets as `parameter`
+    gradient,   ///< main gradients, in TrainingSetup::gradient_type
     saved,      ///< activations kept from forward to backward, as weights
     workspace,  ///< scratch that lives within a task, as weights
     scalar,     ///< a few fp32 values: loss, gradient norm
+    master,     ///< fp32 weights that the optimizer updates
+    adam_m,     ///< fp32 first moments; same offsets as `master`
+    adam_v,     ///< fp32 second moments
 };
 
 template <>
 struct EnumNames<Space> {
-    static constexpr auto names =
-        enum_table<Space>("parameter", "gradient", "saved", "workspace", "scalar");
+    static constexpr auto names = enum_table<Space>(
+        "parameter", "gradient", "saved", "workspace", "scalar", "master", "adam_m", "adam_v");
 };
 
 enum class Transpose : std::uint8_t { no, yes };
@@ -109,8 +112,9 @@ enum class ElementwiseKind : std::uint8_t {
     cross_entropy,       ///< logits[t,V] (+ their maximum, target, sum of exponentials [t] over all
                     ///< shards) -> dlogits[t,V] in place, loss: forward and gradient in one pass
     zero,            ///< -> x: the gradient buffer before the first micro-batch
-    sum_of_squares,  ///< x -> scalar: gradient norm
+    sum_of_squares,  ///< x (, sum of other pieces) -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping
+    gradient_add,    ///< x, y -> x + y in place of x: reduced gradients of one more micro-batch
     copy,            ///< x -> y: gradients into one piece and back
 };
 
@@ -133,6 +137,7 @@ struct EnumNames<ElementwiseKind> {
                                                               "zero",
                                                               "sum_of_squares",
                                                               "scale",
+                                                              "gradient_add",
                                                               "copy");
 };
 
@@ -146,11 +151,13 @@ struct Elementwise {
     friend bool operator==(const Elementwise&, const Elementwise&) = default;
 };
 
-/// Adam on `elements` parameters from `offset`: fp32 master weight, m, v and gradient in, weight
-/// out.
+/// Adam on `elements` parameters: master weight, m, v (from `offset`) and gradient in, weight out.
+/// Without sharding all have the same offsets.
 struct OptimizerStep {
     std::int64_t offset = 0;
     std::int64_t elements = 0;
+    std::int64_t weight_shift = 0;    ///< added to `offset` in parameter space
+    std::int64_t gradient_shift = 0;  ///< added to `offset` in gradient space
 
     friend bool operator==(const OptimizerStep&, const OptimizerStep&) = default;
 };
@@ -216,9 +223,12 @@ using Op = std::variant<ComputeOp, CommOp>;
 /// papers do (Narayanan et al., SC'21, appendix); element-wise kernels count none.
 [[nodiscard]] Flops flops(const ComputeOp& op);
 
+/// What `step` updates or reads in `space`.
+[[nodiscard]] Slice slice_of(const OptimizerStep& step, Space space);
+
 /// Memory traffic of `op`, each operand read or written once, when weights and activations are
-/// stored as `storage`.
-[[nodiscard]] Bytes traffic(const ComputeOp& op, DType storage);
+/// stored as `storage`, main gradients as `gradient`.
+[[nodiscard]] Bytes traffic(const ComputeOp& op, DType storage, DType gradient = DType::fp32);
 
 /// Payload of a communication: the size of its buffer, of the longer one where there are two.
 [[nodiscard]] Bytes payload(const CommOp& op);
@@ -234,9 +244,23 @@ using Op = std::variant<ComputeOp, CommOp>;
     return elements * (element_size(DType::fp32) / element_size(storage));
 }
 
-/// Element type of a space when weights and activations are stored as `storage`.
-[[nodiscard]] constexpr DType dtype_of(Space space, DType storage) {
-    return space == Space::gradient || space == Space::scalar ? DType::fp32 : storage;
+/// Element type of a space when weights and activations are stored as `storage`, main gradients as
+/// `gradient`.
+[[nodiscard]] constexpr DType dtype_of(Space space, DType storage, DType gradient = DType::fp32) {
+    switch (space) {
+        case Space::parameter:
+        case Space::saved:
+        case Space::workspace:
+            return storage;
+        case Space::gradient:
+            return gradient;
+        case Space::scalar:
+        case Space::master:
+        case Space::adam_m:
+        case Space::adam_v:
+            break;
+    }
+    return DType::fp32;
 }
 
 }  // namespace traindyno

@@ -4,23 +4,33 @@
 namespace traindyno {
 
 Block optimizer_block(const StageContext& stage,
-                      const std::vector<Slice>& pieces,
+                      const std::vector<OptimizerStep>& updates,
                       const Slice& norm,
-                      std::optional<GroupId> model_group) {
+                      const NormGroups& groups) {
     BlockWriter block("optimizer", Phase::optimizer, stage);
-    for (const Slice& gradients : pieces) {
+    for (std::size_t i = 0; i < updates.size(); ++i) {
+        const Slice gradients = slice_of(updates[i], Space::gradient);
+        std::vector<Slice> reads{gradients};
+        if (i > 0) {
+            reads.push_back(norm);
+        }
         block.elementwise(
-            ElementwiseKind::sum_of_squares, 1, gradients.elements, {gradients}, {norm});
+            ElementwiseKind::sum_of_squares, 1, gradients.elements, std::move(reads), {norm});
     }
     After summed;
-    if (model_group) {
+    if (groups.model) {
         summed =
-            block.communicate(Lane::model, all_reduce_in_place(*model_group, norm, DType::fp32));
+            block.communicate(Lane::model, all_reduce_in_place(*groups.model, norm, DType::fp32));
     }
-    for (const Slice& gradients : pieces) {
+    if (groups.shards) {
+        summed =
+            block.communicate(Lane::dp, all_reduce_in_place(*groups.shards, norm, DType::fp32));
+    }
+    for (const OptimizerStep& update : updates) {
+        const Slice gradients = slice_of(update, Space::gradient);
         block.elementwise(
             ElementwiseKind::scale, 1, gradients.elements, {gradients, norm}, {gradients}, summed);
-        block.compute(OptimizerStep{.offset = gradients.offset, .elements = gradients.elements});
+        block.compute(update);
     }
     return block.take();
 }

@@ -9,10 +9,16 @@
 
 namespace traindyno {
 
-/// `pieces` are the gradients; the norm, in `norm`, is summed over `model_group`.
+/// Groups over which the gradient norm is summed; absent where they have one rank.
+struct NormGroups {
+    std::optional<GroupId> model;
+    std::optional<GroupId> shards;  ///< ranks with other shards of the same gradients
+};
+
+/// `updates` are this rank's share of the optimizer's work; the norm is summed in `norm`.
 [[nodiscard]] Block optimizer_block(const StageContext& stage,
-                                    const std::vector<Slice>& pieces,
+                                    const std::vector<OptimizerStep>& updates,
                                     const Slice& norm,
-                                    std::optional<GroupId> model_group);
+                                    const NormGroups& groups);
 
 }  // namespace traindyno

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/parameter_map.hpp"
 
+#include <algorithm>
+
 namespace traindyno {
 
 namespace {
@@ -13,6 +15,8 @@ class Packer {
         end_ += elements;
         return slice;
     }
+
+    void pad(const Sharding& sharding) { end_ = sharding.padded(end_); }
 
     [[nodiscard]] std::int64_t end() const { return end_; }
 
@@ -43,13 +47,84 @@ LayerParameters layer_parameters(const Model& model, const LocalShape& shape) {
     return layer;
 }
 
+/// Packs the flat array from the output side to the input side.
+class MapPacker {
+  public:
+    MapPacker(const Model& model, const Sharding& sharding) : model_(model), sharding_(sharding) {}
+
+    void output_side(ParameterMap& map, std::int64_t table) {
+        map.output_table = pack_.take(table);
+        if (sharding_.own_table) {
+            pad_and_cut();
+        }
+        map.final_norm = pack_.take(norm_elements(model_));
+    }
+
+    void layers(ParameterMap& map) {
+        if (sharding_.by_unit()) {
+            pad_and_cut();
+        }
+        map.output_elements = pack_.end();
+        pack_.take(map.resident_layers * map.layer_stride);
+        not_resident_ = (map.layers - map.resident_layers) * map.layer_stride;
+        if (sharding_.by_unit()) {
+            for (std::int64_t layer = 1; layer <= map.layers; ++layer) {
+                cuts_.push_back(map.output_elements + layer * map.layer_stride);
+            }
+            map.embedding_base = pack_.end();
+        }
+    }
+
+    void input_side(ParameterMap& map, std::int64_t table, std::int64_t positions) {
+        if (sharding_.own_table) {
+            pad_and_cut();
+        }
+        map.table = pack_.take(table);
+        if (sharding_.own_table) {
+            pad_and_cut();
+        }
+        map.positions = pack_.take(positions);
+        if (map.head_unit == UnitKind::embedding) {
+            map.final_norm = pack_.take(norm_elements(model_));
+            map.final_norm.offset -= map.embedding_base;
+        }
+        map.table.offset -= map.embedding_base;
+        map.positions.offset -= map.embedding_base;
+    }
+
+    void finish(ParameterMap& map) {
+        pad_and_cut();
+        map.elements = pack_.end();
+        map.parameters = map.elements + not_resident_;
+        std::int64_t from = 0;
+        for (const std::int64_t to : cuts_) {
+            const std::vector<Bucket> more = cut(sharding_, from, to);
+            map.buckets.insert(map.buckets.end(), more.begin(), more.end());
+            from = to;
+        }
+    }
+
+  private:
+    void pad_and_cut() {
+        pack_.pad(sharding_);
+        cuts_.push_back(pack_.end() + not_resident_);
+    }
+
+    const Model& model_;
+    const Sharding& sharding_;
+    Packer pack_;
+    std::int64_t not_resident_ = 0;   ///< elements of layers that share another one's memory
+    std::vector<std::int64_t> cuts_;  ///< ascending; where a bucket ends whatever its size
+};
+
 }  // namespace
 
 ParameterMap parameter_map(const Model& model,
                            const Layout& layout,
                            const LocalShape& shape,
                            Stage stage,
-                           MemoryMode memory) {
+                           MemoryMode memory,
+                           const Sharding& sharding) {
     const bool first = stage.value() == 0;
     const bool last = stage.value() == layout.pp - 1;
     const bool shared_table = model.tied_embeddings && first && last;
@@ -58,26 +133,83 @@ ParameterMap parameter_map(const Model& model,
     ParameterMap map;
     map.layer = layer_parameters(model, shape);
     map.layers = shape.layers;
+    map.layer_stride =
+        sharding.by_unit() ? sharding.padded(map.layer.elements) : map.layer.elements;
     map.resident_layers =
         memory == MemoryMode::aliased ? std::min<std::int64_t>(shape.layers, 1) : shape.layers;
-    Packer pack;
-    if (last) {
-        map.output_table = pack.take(shared_table ? 0 : table);
-        map.final_norm = pack.take(norm_elements(model));
+    map.head_unit = shared_table && sharding.by_unit() ? UnitKind::embedding : UnitKind::head;
+    MapPacker pack(model, sharding);
+    if (last && map.head_unit == UnitKind::head) {
+        pack.output_side(map, shared_table ? 0 : table);
     }
-    map.output_elements = pack.end();
-    pack.take(map.resident_layers * map.layer.elements);
+    pack.layers(map);
     if (first) {
-        map.table = pack.take(table);
-        map.positions =
-            pack.take(model.positions == Positions::learned ? shape.seq * shape.hidden : 0);
+        const bool learned = model.positions == Positions::learned;
+        pack.input_side(map, table, learned ? shape.seq * shape.hidden : 0);
     }
+    pack.finish(map);
     if (shared_table) {
         map.output_table = map.table;
     }
-    map.elements = pack.end();
-    map.parameters = map.elements + (map.layers - map.resident_layers) * map.layer.elements;
     return map;
+}
+
+std::int64_t ParameterMap::final_after(const Unit& unit) const {
+    switch (unit.kind) {
+        case UnitKind::head:
+            return output_elements;
+        case UnitKind::layer:
+            return output_elements + (layers - unit.layer) * layer_stride;
+        case UnitKind::embedding:
+            break;
+    }
+    return parameters;
+}
+
+std::int64_t ParameterMap::base_of(const Unit& unit) const {
+    switch (unit.kind) {
+        case UnitKind::head:
+            break;
+        case UnitKind::layer:
+            return layer_base(unit.layer);
+        case UnitKind::embedding:
+            return embedding_base;
+    }
+    return 0;
+}
+
+Bucket ParameterMap::range_of(const Unit& unit) const {
+    const std::int64_t end = final_after(unit);
+    switch (unit.kind) {
+        case UnitKind::head:
+            return {.offset = 0, .elements = end};
+        case UnitKind::layer:
+            return {.offset = end - layer_stride, .elements = layer_stride};
+        case UnitKind::embedding:
+            break;
+    }
+    const std::int64_t begin = output_elements + layers * layer_stride;
+    return {.offset = begin, .elements = end - begin};
+}
+
+std::span<const Bucket> ParameterMap::buckets_of(const Unit& unit) const {
+    const Bucket range = range_of(unit);
+    const auto before = [](const Bucket& bucket, std::int64_t position) {
+        return bucket.offset < position;
+    };
+    const auto first = std::lower_bound(buckets.begin(), buckets.end(), range.offset, before);
+    const auto last = std::lower_bound(first, buckets.end(), range.end(), before);
+    return {first, last};
+}
+
+std::int64_t ParameterMap::resident(std::int64_t position) const {
+    const std::int64_t shared = (layers - resident_layers) * layer_stride;
+    if (shared == 0 || position < output_elements + layer_stride) {
+        return position;
+    }
+    const std::int64_t behind = position - output_elements - layers * layer_stride;
+    return behind >= 0 ? position - shared
+                       : output_elements + (position - output_elements) % layer_stride;
 }
 
 }  // namespace traindyno

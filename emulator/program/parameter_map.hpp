@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <vector>
 
+#include "emulator/base/enum_names.hpp"
 #include "emulator/layout/layout.hpp"
 #include "emulator/model/model.hpp"
 #include "emulator/program/local_shape.hpp"
 #include "emulator/program/op.hpp"
+#include "emulator/program/sharding.hpp"
 #include "emulator/program/training_setup.hpp"
 
 namespace traindyno {
@@ -28,37 +32,69 @@ struct LayerParameters {
     std::int64_t elements = 0;
 };
 
+/// What is gathered, reduced and cut by itself where sharding goes by units.
+enum class UnitKind : std::uint8_t {
+    head,  ///< final norm and output table
+    layer,
+    embedding,  ///< table and positions; the head's parameters too where they share the table
+};
+
+template <>
+struct EnumNames<UnitKind> {
+    static constexpr auto names = enum_table<UnitKind>("head", "layer", "embedding");
+};
+
+struct Unit {
+    UnitKind kind = UnitKind::layer;
+    std::int64_t layer = 0;  ///< of the stage, 0 first
+
+    friend bool operator==(const Unit&, const Unit&) = default;
+};
+
 /// The flat array in the order in which backward completes gradients: output side first, then the
 /// layers from last to first, then the input side. In aliased memory all layers lie in one place.
+/// Where sharding goes by units, each begins at a multiple of Sharding::multiple() and slices are
+/// relative to their unit's base; else only those of layers are.
 struct ParameterMap {
     LayerParameters layer;
     std::int64_t layers = 0;           ///< of this stage
-    std::int64_t output_elements = 0;  ///< final norm and output table, at the front
+    std::int64_t layer_stride = 0;     ///< from one layer to the one below it
+    std::int64_t output_elements = 0;  ///< before the first layer
     Slice final_norm;                  ///< last stage
     Slice output_table;                ///< last stage: [vocab, h]; `table` when tied on one stage
     Slice table;                       ///< first stage: [vocab, h]
     Slice positions;                   ///< first stage, learned positions: [seq, h]
-    std::int64_t resident_layers = 0;  ///< that have memory of their own
-    std::int64_t elements = 0;         ///< in memory
-    std::int64_t parameters = 0;       ///< of the stage, whether they share memory or not
+    std::int64_t embedding_base = 0;   ///< of slices on the input side; 0 unless by units
+    UnitKind head_unit = UnitKind::head;  ///< that holds the output side's slices
+    std::int64_t resident_layers = 0;     ///< that have memory of their own
+    std::int64_t elements = 0;            ///< in memory
+    std::int64_t parameters = 0;          ///< of the stage, whether they share memory or not
+    std::vector<Bucket> buckets;          ///< of all `parameters`, in order; none across units
 
     /// Base of the stage's `layer`-th layer, 0 first.
     [[nodiscard]] std::int64_t layer_base(std::int64_t layer_of_stage) const {
         return output_elements +
-               std::min(layers - 1 - layer_of_stage, resident_layers - 1) * layer.elements;
+               std::min(layers - 1 - layer_of_stage, resident_layers - 1) * layer_stride;
     }
 
-    /// How many of the stage's gradients are final once backward has left that layer.
-    [[nodiscard]] std::int64_t final_after(std::int64_t layer_of_stage) const {
-        return output_elements + (layers - layer_of_stage) * layer.elements;
-    }
+    /// How many of the stage's gradients are final once backward has left that unit.
+    [[nodiscard]] std::int64_t final_after(const Unit& unit) const;
+    /// What is added to the slices of blocks that use the unit, in the flat array.
+    [[nodiscard]] std::int64_t base_of(const Unit& unit) const;
+    /// The part of `parameters` that the unit is, as if no layers shared memory.
+    [[nodiscard]] Bucket range_of(const Unit& unit) const;
+    /// The buckets in that part.
+    [[nodiscard]] std::span<const Bucket> buckets_of(const Unit& unit) const;
+    /// From a position in `parameters` to where it lies in memory.
+    [[nodiscard]] std::int64_t resident(std::int64_t position) const;
 };
 
 [[nodiscard]] ParameterMap parameter_map(const Model& model,
                                          const Layout& layout,
                                          const LocalShape& shape,
                                          Stage stage,
-                                         MemoryMode memory);
+                                         MemoryMode memory,
+                                         const Sharding& sharding = {});
 
 /// The gradient of the parameters in `weights`.
 [[nodiscard]] constexpr Slice gradient_of(Slice weights) {

@@ -231,6 +231,17 @@ Elementwise read_elementwise(ElementwiseKind kind, LineReader& line) {
     return op;
 }
 
+OptimizerStep read_optimizer_step(LineReader& line) {
+    OptimizerStep op;
+    op.offset = line.keyed("offset");
+    op.elements = line.keyed("elements");
+    if (line.next_is("weight_shift")) {
+        op.weight_shift = line.keyed("weight_shift");
+        op.gradient_shift = line.keyed("gradient_shift");
+    }
+    return op;
+}
+
 Collective read_collective(CollectiveKind kind, LineReader& line) {
     Collective op;
     op.kind = kind;
@@ -276,8 +287,7 @@ Op read_op(LineReader& line) {
         return ComputeOp{read_attention<AttentionBackward>(line)};
     }
     if (name == "optimizer_step") {
-        const std::int64_t offset = line.keyed("offset");
-        return ComputeOp{OptimizerStep{.offset = offset, .elements = line.keyed("elements")}};
+        return ComputeOp{read_optimizer_step(line)};
     }
     if (const auto kind = parse_enum<CollectiveKind>(name)) {
         return CommOp{read_collective(*kind, line)};
@@ -304,11 +314,17 @@ class ProgramReader {
             program_.stage = line.keyed_id<Stage>("stage");
             line.expect("precision");
             program_.precision = line.name<Precision>();
+            if (line.next_is("gradient")) {
+                line.expect("gradient");
+                program_.gradient_type = line.name<DType>();
+            }
         } else if (word == "extents") {
             program_.extents.parameter = line.keyed("parameter");
             program_.extents.saved = line.keyed("saved");
             program_.extents.workspace = line.keyed("workspace");
             program_.extents.scalar = line.keyed("scalar");
+            program_.extents.gradient = read_extent("gradient", line);
+            program_.extents.state = read_extent("state", line);
         } else if (word == "group") {
             read_group(line);
         } else if (word == "block") {
@@ -361,6 +377,9 @@ class ProgramReader {
         task.micro_batch = line.keyed_id<MicroBatch>("micro_batch");
         task.layer = line.keyed_id<LayerIndex>("layer");
         task.parameter_base = line.keyed("parameter");
+        if (line.next_is("gradient_shift")) {
+            task.gradient_shift = line.keyed("gradient_shift");
+        }
         task.saved_base = line.keyed("saved");
         line.expect("tag");
         task.tag_base = line.small_integer();
@@ -368,6 +387,10 @@ class ProgramReader {
             task.after.emplace_back(earlier);
         }
         program_.tasks.push_back(std::move(task));
+    }
+
+    static std::optional<std::int64_t> read_extent(std::string_view name, LineReader& line) {
+        return line.next_is(name) ? std::optional(line.keyed(name)) : std::nullopt;
     }
 
     static std::vector<std::int32_t> read_after(LineReader& line) {

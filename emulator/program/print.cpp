@@ -79,7 +79,12 @@ std::string text_of(const Elementwise& op) {
 }
 
 std::string text_of(const OptimizerStep& op) {
-    return fmt::format("optimizer_step offset {} elements {}", op.offset, op.elements);
+    std::string text = fmt::format("optimizer_step offset {} elements {}", op.offset, op.elements);
+    if (op.weight_shift != 0 || op.gradient_shift != 0) {
+        text +=
+            fmt::format(" weight_shift {} gradient_shift {}", op.weight_shift, op.gradient_shift);
+    }
+    return text;
 }
 
 bool reduces(const Collective& op) {
@@ -151,16 +156,22 @@ void print_block(Out out, std::size_t index, const Block& block) {
     }
 }
 
+std::string extent_text(std::string_view name, std::optional<std::int64_t> extent) {
+    return extent ? fmt::format(" {} {}", name, *extent) : "";
+}
+
 void print_task(Out out, std::size_t index, const Task& task) {
-    fmt::format_to(out,
-                   "task {} block {} micro_batch {} layer {} parameter {} saved {} tag {}",
-                   index,
-                   task.block.value(),
-                   task.micro_batch.value(),
-                   task.layer.value(),
-                   task.parameter_base,
-                   task.saved_base,
-                   task.tag_base);
+    fmt::format_to(
+        out,
+        "task {} block {} micro_batch {} layer {} parameter {}{} saved {} tag {}",
+        index,
+        task.block.value(),
+        task.micro_batch.value(),
+        task.layer.value(),
+        task.parameter_base,
+        task.gradient_shift == 0 ? "" : fmt::format(" gradient_shift {}", task.gradient_shift),
+        task.saved_base,
+        task.tag_base);
     print_after(out, task.after);
 }
 
@@ -170,15 +181,20 @@ std::string print(const StepProgram& program) {
     std::string text;
     const Out out(text);
     fmt::format_to(out,
-                   "program rank {} stage {} precision {}\n"
-                   "extents parameter {} saved {} workspace {} scalar {}\n",
+                   "program rank {} stage {} precision {}{}\n"
+                   "extents parameter {} saved {} workspace {} scalar {}{}{}\n",
                    program.rank.value(),
                    program.stage.value(),
                    to_string(program.precision),
+                   program.gradient_type == DType::fp32
+                       ? ""
+                       : fmt::format(" gradient {}", to_string(program.gradient_type)),
                    program.extents.parameter,
                    program.extents.saved,
                    program.extents.workspace,
-                   program.extents.scalar);
+                   program.extents.scalar,
+                   extent_text("gradient", program.extents.gradient),
+                   extent_text("state", program.extents.state));
     for (std::size_t i = 0; i < program.groups.size(); ++i) {
         fmt::format_to(out, "group {} {}", i, to_string(program.groups[i].kind));
         for (const WorldRank member : program.groups[i].members) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <string_view>
@@ -17,6 +18,7 @@ constexpr std::int64_t most_parallel = 1 << 20;
 constexpr std::int64_t most_sequences = 1 << 30;
 constexpr std::int64_t most_tokens = std::int64_t{1} << 30;
 constexpr std::int64_t most_tasks = 20'000'000;
+constexpr std::int64_t most_prefetch = 1024;  // layers
 
 struct Number {
     std::string_view key;
@@ -195,6 +197,73 @@ void check_batch(const Model& model,
     }
 }
 
+void check_shard_size(const Layout& layout,
+                      const TrainingSetup& setup,
+                      std::vector<std::string>& problems) {
+    if (layout.shard == 0) {
+        return;
+    }
+    const std::int64_t replicas = layout.dp * layout.cp;
+    if (setup.zero == Zero::none) {
+        problems.push_back(
+            fmt::format("shard: {} is given with zero 0 (nothing is sharded then) use zero 1, 2 or "
+                        "3, or leave shard out",
+                        layout.shard));
+    } else if (layout.shard == 1 && replicas > 1) {
+        problems.emplace_back(
+            "shard: 1 shards nothing (a rank has nobody to share its state with) use zero 0, or a "
+            "larger shard");
+    } else if (layout.shard < 0 || replicas % std::max<std::int64_t>(layout.shard, 1) != 0) {
+        problems.push_back(
+            fmt::format("shard: {} does not divide dp x cp {} (shard groups are equally large) "
+                        "choose a divisor of {}, or 0 for all",
+                        layout.shard,
+                        replicas,
+                        replicas));
+    }
+}
+
+void check_sharding(const Layout& layout,
+                    const TrainingSetup& setup,
+                    std::vector<std::string>& problems) {
+    check_shard_size(layout, setup, problems);
+    const bool several = setup.global_batch > layout.dp * setup.micro_batch;
+    const bool every = several && setup.gradient_reduction == GradientReduction::every_micro_batch;
+    if (setup.zero == Zero::optimizer && every) {
+        problems.emplace_back(
+            "gradient_reduction: every-micro-batch does not go with zero 1 (gradients reduced "
+            "early are kept in shards, which is zero 2) use zero 2, or last-micro-batch");
+    }
+    const bool whole_shards =
+        setup.zero == Zero::optimizer || (setup.zero > Zero::optimizer && several && !every);
+    if (setup.memory == MemoryMode::aliased && whole_shards && layout.dp * layout.cp > 1) {
+        problems.emplace_back(
+            "memory: aliased does not go with sharding that keeps whole gradients (layers would "
+            "add to what is on the wire, in place) use zero 2 or 3 with gradient_reduction "
+            "every-micro-batch, zero 0, or memory faithful");
+    }
+    if (setup.zero == Zero::parameters && setup.precision == Precision::fp8) {
+        problems.emplace_back(
+            "precision: fp8 does not go with zero 3 (fp8 copies of weights are kept for the whole "
+            "step, which zero 3 saves the memory of) use zero 2, or precision bf16");
+    }
+    if (setup.gradient_type != DType::fp32 &&
+        (setup.gradient_type != DType::bf16 || storage_type(setup.precision) != DType::bf16)) {
+        problems.push_back(
+            fmt::format("gradient_type: {} does not go with precision {} (main gradients are fp32, "
+                        "or bf16 beside bf16 tensors) use fp32, or precision bf16",
+                        to_string(setup.gradient_type),
+                        to_string(setup.precision)));
+    }
+    if (setup.prefetch < 0 || setup.prefetch > most_prefetch) {
+        problems.push_back(
+            fmt::format("prefetch: {} is not a number of layers to gather ahead (0 to {} are) use "
+                        "1",
+                        setup.prefetch,
+                        most_prefetch));
+    }
+}
+
 }  // namespace
 
 std::vector<std::string> problems_of(const Model& model,
@@ -209,6 +278,7 @@ std::vector<std::string> problems_of(const Model& model,
         check_shards(model, layout, problems);
         check_sequence_parallel(model, layout, setup, problems);
         check_batch(model, layout, setup, problems);
+        check_sharding(layout, setup, problems);
     }
     return problems;
 }

@@ -9,28 +9,41 @@ namespace traindyno {
 
 namespace {
 
-/// In the order of their offsets, those without a gap between them as one.
+/// Appends the gradient of `weights`, as one with the last piece where there is no gap between.
+void add(std::vector<Slice>& pieces, Slice weights, std::int64_t base) {
+    weights.offset += base;
+    if (weights.elements == 0) {
+        return;
+    }
+    if (!pieces.empty() && pieces.back().offset + pieces.back().elements == weights.offset) {
+        pieces.back().elements += weights.elements;
+    } else {
+        pieces.push_back(gradient_of(weights));
+    }
+}
+
+/// Of one unit, from `base` on, in the order of their offsets.
+void add_unit(std::vector<Slice>& pieces,
+              const ParameterMap& map,
+              UnitKind kind,
+              std::int64_t base) {
+    if (kind == map.head_unit) {
+        add(pieces, map.final_norm, base);
+    }
+    if (kind == UnitKind::layer) {
+        for (const Slice& weights :
+             {map.layer.norm1, map.layer.projection_bias, map.layer.norm2, map.layer.down_bias}) {
+            add(pieces, weights, base);
+        }
+    }
+}
+
 std::vector<Slice> pieces_of(const StageContext& stage) {
     const ParameterMap& map = stage.parameters;
     std::vector<Slice> pieces;
-    const auto add = [&pieces](Slice weights, std::int64_t base) {
-        weights.offset += base;
-        if (weights.elements == 0) {
-            return;
-        }
-        if (!pieces.empty() && pieces.back().offset + pieces.back().elements == weights.offset) {
-            pieces.back().elements += weights.elements;
-        } else {
-            pieces.push_back(gradient_of(weights));
-        }
-    };
-    add(map.final_norm, 0);
+    add_unit(pieces, map, map.head_unit, map.base_of({.kind = map.head_unit}));
     for (std::int64_t layer = map.layers - 1; layer >= 0; --layer) {
-        const std::int64_t base = map.layer_base(layer);
-        for (const Slice& weights :
-             {map.layer.norm1, map.layer.projection_bias, map.layer.norm2, map.layer.down_bias}) {
-            add(weights, base);
-        }
+        add_unit(pieces, map, UnitKind::layer, map.layer_base(layer));
     }
     return pieces;
 }
@@ -65,6 +78,16 @@ Block reduce_replicated_gradients(const StageContext& stage, const Slice& packed
         block.elementwise(
             ElementwiseKind::copy, 1, piece.elements, {next_place(piece)}, {piece}, reduced);
         reduced.clear();
+    }
+    return block.take();
+}
+
+Block reduce_replicated_gradients(const StageContext& stage, UnitKind kind) {
+    std::vector<Slice> pieces;
+    add_unit(pieces, stage.parameters, kind, 0);
+    BlockWriter block("reduce_replicated_unit", Phase::backward, stage);
+    for (const Slice& piece : pieces) {
+        block.all_reduce_over_tp(piece);
     }
     return block.take();
 }

@@ -45,8 +45,12 @@ class Uses {
     }
 
     void operator()(const OptimizerStep& op) {
-        read({.space = Space::gradient, .offset = op.offset, .elements = op.elements});
-        write({.space = Space::parameter, .offset = op.offset, .elements = op.elements});
+        read(slice_of(op, Space::gradient));
+        for (const Space state : {Space::master, Space::adam_m, Space::adam_v}) {
+            read(slice_of(op, state));
+            write(slice_of(op, state));
+        }
+        write(slice_of(op, Space::parameter));
     }
 
     void operator()(const Collective& op) {

@@ -16,7 +16,9 @@ enum class Mlp : std::uint8_t { gelu, swiglu };
 struct StageContext {
     LocalShape shape;
     ParameterMap parameters;
-    DType storage = DType::fp32;  ///< of weights and activations
+    Sharding sharding;
+    DType storage = DType::fp32;   ///< of weights and activations
+    DType gradient = DType::fp32;  ///< of main gradients
     Recompute recompute = Recompute::none;
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;

@@ -19,9 +19,12 @@ StageContext context_of(const Model& model,
                         Stage stage,
                         std::optional<GroupId> tp) {
     const LocalShape shape = local_shape(model, layout, setup);
+    const Sharding sharding = sharding_of(model, layout, setup);
     return {.shape = shape,
-            .parameters = parameter_map(model, layout, shape, stage, setup.memory),
+            .parameters = parameter_map(model, layout, shape, stage, setup.memory, sharding),
+            .sharding = sharding,
             .storage = storage_type(setup.precision),
+            .gradient = setup.gradient_type,
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
@@ -45,12 +48,13 @@ StepBuilder::StepBuilder(const Model& model,
       program_{.rank = rank,
                .stage = Stage{stage_},
                .precision = setup.precision,
+               .gradient_type = setup.gradient_type,
                .extents = {},
                .groups = {},
                .blocks = {},
                .tasks = {}},
       tp_(join(GroupKind::tp)),
-      dp_(join(GroupKind::dp)),
+      dp_(join_data_parallel(model)),
       pp_(join(GroupKind::pp)),
       embedding_(model.tied_embeddings ? join(GroupKind::embedding) : std::nullopt),
       model_group_(join(GroupKind::model)),
@@ -59,18 +63,26 @@ StepBuilder::StepBuilder(const Model& model,
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(micro_batches_)),
       tasks_(setup.overlap_p2p),
+      weights_(program_, tasks_, context_, setup, weight_uses()),
       gradients_(program_, tasks_, context_, setup, micro_batches_) {
+    weights_.join(dp_);
     gradients_.join({.dp = dp_, .embedding = embedding_});
-    program_.extents = {.parameter = context_.parameters.elements + gradients_.bucket_space() +
-                                     replicated_gradients(context_),
-                        .saved = buffers_.saved_extent(),
-                        .workspace = buffers_.scratch().end(),
-                        .scalar = scalars_.elements};
+    const auto unless_equal = [&](std::int64_t extent) {
+        return extent == weights_.extent() ? std::nullopt : std::optional(extent);
+    };
+    program_.extents = {
+        .parameter = weights_.extent(),
+        .saved = buffers_.saved_extent(),
+        .workspace = buffers_.scratch().end(),
+        .scalar = scalars_.elements,
+        .gradient = unless_equal(gradients_.extent()),
+        .state = unless_equal(context_.parameters.elements / context_.sharding.ranks)};
 }
 
 StepProgram StepBuilder::build() {
     write_edge_blocks();
-    gradients_.zero();
+    weights_.begin_step();
+    gradients_.begin_step();
     for (const Pass& pass : passes_of(setup_.schedule, micro_batches_, layout_.pp, Stage{stage_})) {
         if (pass.direction == Direction::forward) {
             forward(pass.micro_batch);
@@ -78,7 +90,7 @@ StepProgram StepBuilder::build() {
             backward(pass.micro_batch);
         }
     }
-    gradients_.finish();
+    gradients_.end_step();
     optimize();
     program_.tasks = tasks_.take();
     return std::move(program_);
@@ -91,6 +103,47 @@ std::optional<GroupId> StepBuilder::join(GroupKind kind) {
     }
     program_.groups.push_back(std::move(group));
     return GroupId{static_cast<std::int64_t>(program_.groups.size()) - 1};
+}
+
+/// Hybrid sharding takes the replicas apart into those that share state and those that copy it.
+std::optional<ShardGroup> StepBuilder::join_data_parallel(const Model& model) {
+    const Sharding sharding = sharding_of(model, layout_, setup_);
+    const bool hybrid = sharding.ranks > 1 && sharding.ranks < layout_.dp * layout_.cp;
+    const std::optional<GroupId> group = join(hybrid ? GroupKind::dp_shard : GroupKind::dp);
+    if (!group) {
+        return std::nullopt;
+    }
+    const std::int64_t rank = program_.groups[group->index()].rank_of(program_.rank).value();
+    return ShardGroup{.group = *group,
+                      .rank = sharding.ranks > 1 ? rank : 0,
+                      .replicas = hybrid ? join(GroupKind::dp_replicate) : std::nullopt};
+}
+
+/// What forward and backward need weights of, in the order in which they do.
+std::vector<ParameterSync::Use> StepBuilder::weight_uses() const {
+    std::vector<ParameterSync::Use> uses;
+    const auto use = [&](UnitKind kind, std::int64_t layer, Phase phase) {
+        uses.push_back({.unit = {.kind = kind, .layer = layer}, .phase = phase});
+    };
+    const std::int64_t layers = context_.shape.layers;
+    for (const Pass& pass : passes_of(setup_.schedule, micro_batches_, layout_.pp, Stage{stage_})) {
+        if (pass.direction == Direction::forward) {
+            if (first()) {
+                use(UnitKind::embedding, 0, Phase::forward);
+            }
+            for (std::int64_t layer = 0; layer < layers; ++layer) {
+                use(UnitKind::layer, layer, Phase::forward);
+            }
+        } else {
+            if (last()) {
+                use(context_.parameters.head_unit, 0, Phase::forward);
+            }
+            for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
+                use(UnitKind::layer, layer, Phase::backward);
+            }
+        }
+    }
+    return uses;
 }
 
 void StepBuilder::write_edge_blocks() {
@@ -140,7 +193,11 @@ void StepBuilder::grow_workspace(const Arena& scratch) {
 void StepBuilder::forward(std::int64_t micro_batch) {
     std::optional<TaskId> input;
     if (first()) {
-        input = tasks_.compute(edge_task(edges_.embedding_forward, 0, micro_batch), {});
+        const auto weights = weights_.begin_use({.kind = UnitKind::embedding});
+        Task task = edge_task(edges_.embedding_forward, 0, micro_batch);
+        task.parameter_base = weights.base;
+        input = tasks_.compute(std::move(task), {weights.ready});
+        weights_.end_use(*input);
     } else {
         input = receive_input(micro_batch);
     }
@@ -148,10 +205,14 @@ void StepBuilder::forward(std::int64_t micro_batch) {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
         const BlockId block = layer_blocks(buffers_.ends_of(layer, micro_batch)).forward;
         const bool top = layer == layers - 1 && !last();
-        tasks_.compute(
-            layer_task(block, layer, micro_batch),
+        const auto weights = weights_.begin_use({.kind = UnitKind::layer, .layer = layer});
+        Task task = layer_task(block, layer, micro_batch);
+        task.parameter_base = weights.base;
+        weights_.end_use(tasks_.compute(
+            std::move(task),
             {layer == 0 ? input : std::nullopt,
-             top ? before(micro_batch, buffers_.output_reuse()).send_forward : std::nullopt});
+             top ? before(micro_batch, buffers_.output_reuse()).send_forward : std::nullopt,
+             weights.ready}));
     }
     if (!last()) {
         send_output(micro_batch);
@@ -161,9 +222,7 @@ void StepBuilder::forward(std::int64_t micro_batch) {
 void StepBuilder::backward(std::int64_t micro_batch) {
     std::optional<TaskId> gradient;
     if (last()) {
-        tasks_.compute(edge_task(edges_.head_forward, context_.shape.layers - 1, micro_batch), {});
-        tasks_.compute(edge_task(edges_.head_backward, context_.shape.layers - 1, micro_batch), {});
-        gradients_.ready(micro_batch, context_.parameters.output_elements);
+        run_head(micro_batch);
     } else {
         gradient = receive_gradient(micro_batch);
     }
@@ -171,25 +230,51 @@ void StepBuilder::backward(std::int64_t micro_batch) {
     for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
         const BlockId block = layer_blocks(buffers_.ends_of(layer, micro_batch)).backward;
         const bool bottom = layer == 0 && !first();
-        const TaskId task =
-            tasks_.compute(layer_task(block, layer, micro_batch),
-                           {layer == layers - 1 ? gradient : std::nullopt,
-                            bottom ? before(micro_batch, buffers_.grad_input_reuse()).send_backward
-                                   : std::nullopt});
+        const Unit unit{.kind = UnitKind::layer, .layer = layer};
+        const auto weights = weights_.begin_use(unit);
+        const auto gradients = gradients_.begin_backward(unit);
+        Task layer_backward = layer_task(block, layer, micro_batch);
+        layer_backward.parameter_base = weights.base;
+        layer_backward.gradient_shift = gradients.base - weights.base;
+        const TaskId task = tasks_.compute(
+            std::move(layer_backward),
+            {layer == layers - 1 ? gradient : std::nullopt,
+             bottom ? before(micro_batch, buffers_.grad_input_reuse()).send_backward : std::nullopt,
+             weights.ready,
+             gradients.ready});
+        weights_.end_use(task);
         if (layer == layers - 1) {
             milestones(micro_batch).last_layer_backward = task;
         }
         if (layer == 0) {
             milestones(micro_batch).first_layer_backward = task;
         }
-        gradients_.ready(micro_batch, context_.parameters.final_after(layer));
+        gradients_.end_backward(unit, micro_batch);
     }
     if (first()) {
-        tasks_.compute(edge_task(edges_.embedding_backward, 0, micro_batch), {});
-        gradients_.ready(micro_batch, context_.parameters.parameters);
+        const Unit unit{.kind = UnitKind::embedding};
+        const auto gradients = gradients_.begin_backward(unit);
+        Task task = edge_task(edges_.embedding_backward, 0, micro_batch);
+        task.gradient_shift = gradients.base;
+        tasks_.compute(std::move(task), {gradients.ready});
+        gradients_.end_backward(unit, micro_batch);
     } else {
         send_gradient(micro_batch);
     }
+}
+
+/// Forward and backward of the head follow each other.
+void StepBuilder::run_head(std::int64_t micro_batch) {
+    const Unit unit{.kind = context_.parameters.head_unit};
+    const auto weights = weights_.begin_use(unit);
+    const auto gradients = gradients_.begin_backward({.kind = UnitKind::head});
+    Task task = edge_task(edges_.head_forward, context_.shape.layers - 1, micro_batch);
+    task.parameter_base = weights.base;
+    task.gradient_shift = gradients.base - weights.base;
+    tasks_.compute(task, {weights.ready, gradients.ready});
+    task.block = edges_.head_backward;
+    weights_.end_use(tasks_.compute(std::move(task), {}));
+    gradients_.end_backward({.kind = UnitKind::head}, micro_batch);
 }
 
 std::optional<TaskId> StepBuilder::receive_input(std::int64_t micro_batch) {
@@ -236,18 +321,20 @@ void StepBuilder::send_gradient(std::int64_t micro_batch) {
 }
 
 void StepBuilder::optimize() {
-    tasks_.compute(
-        task_of(add_block(program_,
-                          optimizer_block(
-                              context_, gradients_.pieces(), scalars_.gradient_norm, model_group_)),
-                0),
-        {gradients_.last_bucket(), gradients_.embedding_reduced()});
+    const bool shards = context_.sharding.zero != Zero::none;
+    const NormGroups norm{.model = model_group_,
+                          .shards = shards ? std::optional(dp_->group) : std::nullopt};
+    const std::vector<OptimizerStep> updates =
+        updates_of(context_.parameters, context_.sharding, dp_ ? dp_->rank : 0);
+    const BlockId block =
+        add_block(program_, optimizer_block(context_, updates, scalars_.gradient_norm, norm));
+    weights_.end_step(tasks_.compute(task_of(block, 0),
+                                     {gradients_.last_reduced(), gradients_.embedding_reduced()}));
 }
 
 Task StepBuilder::layer_task(BlockId block, std::int64_t layer, std::int64_t micro_batch) const {
     Task task = edge_task(block, layer, micro_batch);
     task.layer = LayerIndex{stage_ * context_.shape.layers + layer};
-    task.parameter_base = context_.parameters.layer_base(layer);
     return task;
 }
 

@@ -8,6 +8,7 @@
 #include "emulator/program/edge_blocks.hpp"
 #include "emulator/program/gradient_sync.hpp"
 #include "emulator/program/layer_blocks.hpp"
+#include "emulator/program/parameter_sync.hpp"
 #include "emulator/program/schedule.hpp"
 #include "emulator/program/stage_buffers.hpp"
 #include "emulator/program/task_list.hpp"
@@ -47,12 +48,15 @@ class StepBuilder {
     };
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
+    [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Model& model);
+    [[nodiscard]] std::vector<ParameterSync::Use> weight_uses() const;
     void write_edge_blocks();
     [[nodiscard]] const LayerBlocks& layer_blocks(const LayerEnds& ends);
     void grow_workspace(const Arena& scratch);
 
     void forward(std::int64_t micro_batch);
     void backward(std::int64_t micro_batch);
+    void run_head(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_input(std::int64_t micro_batch);
     [[nodiscard]] std::optional<TaskId> receive_gradient(std::int64_t micro_batch);
     void send_output(std::int64_t micro_batch);
@@ -91,7 +95,7 @@ class StepBuilder {
     std::int64_t micro_batches_;
     StepProgram program_;
     std::optional<GroupId> tp_;
-    std::optional<GroupId> dp_;
+    std::optional<ShardGroup> dp_;
     std::optional<GroupId> pp_;
     std::optional<GroupId> embedding_;
     std::optional<GroupId> model_group_;
@@ -102,6 +106,7 @@ class StepBuilder {
     std::vector<LayerBlocks> layers_;
     std::vector<Milestones> milestones_;
     TaskList tasks_;
+    ParameterSync weights_;
     GradientSync gradients_;
 };
 

@@ -6,8 +6,13 @@ namespace traindyno {
 std::int64_t extent_of(const Extents& extents, Space space) {
     switch (space) {
         case Space::parameter:
-        case Space::gradient:
             return extents.parameter;
+        case Space::gradient:
+            return extents.gradient.value_or(extents.parameter);
+        case Space::master:
+        case Space::adam_m:
+        case Space::adam_v:
+            return extents.state.value_or(extents.parameter);
         case Space::saved:
             return extents.saved;
         case Space::workspace:

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,10 @@ struct Task {
     BlockId block;
     MicroBatch micro_batch;
     LayerIndex layer;                 ///< global layer, for reports; 0 outside layers
-    std::int64_t parameter_base = 0;  ///< added to Slice::offset in parameter and gradient space
+    std::int64_t parameter_base = 0;  ///< added to Slice::offset of parameters and all that goes
+                                      ///< with them: gradients, optimizer state
+    std::int64_t gradient_shift = 0;  ///< added beside it in gradient space, where sharding keeps
+                                      ///< gradients elsewhere than weights
     std::int64_t saved_base = 0;      ///< added to Slice::offset in saved space
     std::int32_t tag_base = 0;        ///< added to the tag of sends and receives
     std::vector<TaskId> after;        ///< earlier tasks of the step
@@ -95,8 +99,12 @@ struct Task {
     [[nodiscard]] std::int64_t base_of(Space space) const {
         switch (space) {
             case Space::parameter:
-            case Space::gradient:
+            case Space::master:
+            case Space::adam_m:
+            case Space::adam_v:
                 return parameter_base;
+            case Space::gradient:
+                return parameter_base + gradient_shift;
             case Space::saved:
                 return saved_base;
             case Space::workspace:
@@ -109,10 +117,12 @@ struct Task {
 
 /// Elements a rank needs in each space.
 struct Extents {
-    std::int64_t parameter = 0;  ///< also the extent of `gradient` and of each Adam state
+    std::int64_t parameter = 0;
     std::int64_t saved = 0;
     std::int64_t workspace = 0;
     std::int64_t scalar = 0;
+    std::optional<std::int64_t> gradient{};  ///< as many as parameters unless given
+    std::optional<std::int64_t> state{};     ///< of master, adam_m and adam_v each; likewise
 
     friend bool operator==(const Extents&, const Extents&) = default;
 };
@@ -122,6 +132,7 @@ struct StepProgram {
     WorldRank rank;
     Stage stage;
     Precision precision = Precision::fp32;  ///< of products; storage_type() of it is in memory
+    DType gradient_type = DType::fp32;
     Extents extents;
     std::vector<Group> groups;  ///< every group this rank communicates in
     std::vector<Block> blocks;
@@ -131,5 +142,25 @@ struct StepProgram {
 };
 
 [[nodiscard]] std::int64_t extent_of(const Extents& extents, Space space);
+
+/// Calls `visit(OptimizerStep, Task)` for every update whose master weights lie elsewhere than the
+/// weights.
+template <class Visit>
+void for_each_sharded_update(const StepProgram& program, Visit&& visit) {
+    for (const Task& task : program.tasks) {
+        for (const BlockOp& op : program.blocks[task.block.index()].ops) {
+            const auto* compute = std::get_if<ComputeOp>(&op.op);
+            const auto* step = compute == nullptr ? nullptr : std::get_if<OptimizerStep>(compute);
+            if (step != nullptr && step->weight_shift != 0) {
+                visit(*step, task);
+            }
+        }
+    }
+}
+
+/// Element type of `space` in the program's memory.
+[[nodiscard]] inline DType dtype_in(const StepProgram& program, Space space) {
+    return dtype_of(space, storage_type(program.precision), program.gradient_type);
+}
 
 }  // namespace traindyno

@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/volume_table.hpp"
 
+#include "collectives/cost/cost.hpp"
 #include "emulator/base/overloaded.hpp"
 
 namespace traindyno {
 
 namespace {
 
-/// Bytes that one of `ranks` sends. Ring algorithms: a reduction or a gathering passes on n-1 parts
-/// of 1/n, an all-reduce is both. A send sends all, a receive nothing.
+/// Bytes that the busiest of `ranks` sends: on rings and in pairwise exchanges, which send as
+/// little as any algorithm can. A send sends all, a receive nothing.
 Bytes wire_bytes(TrafficOp op, Bytes payload, std::int64_t ranks) {
+    const auto on_a_ring = [&](CollectiveOp collective) {
+        return Bytes{cost_of(Algorithm::ring, collective, payload.value(), ranks).bytes};
+    };
     switch (op) {
         case TrafficOp::all_reduce:
-            return Bytes{2 * (ranks - 1) * payload.value() / ranks};
+            return on_a_ring(CollectiveOp::all_reduce);
         case TrafficOp::reduce_scatter:
+            return on_a_ring(CollectiveOp::reduce_scatter);
         case TrafficOp::all_gather:
+            return on_a_ring(CollectiveOp::all_gather);
         case TrafficOp::all_to_all:
-            return Bytes{(ranks - 1) * payload.value() / ranks};
+            return on_a_ring(CollectiveOp::all_to_all);
         case TrafficOp::send:
             return payload;
         case TrafficOp::recv:

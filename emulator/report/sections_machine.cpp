@@ -139,6 +139,13 @@ Table model_table(const Study& study) {
     add("Transfer overlap", std::string(to_string(setup.overlap_p2p)));
     add("Sequence parallelism", std::string(to_string(setup.sequence_parallel)));
     add("Tensor-parallel overlap", std::string(to_string(setup.overlap_tp)));
+    if (setup.zero != Zero::none) {
+        add("ZeRO stage", std::string(to_string(setup.zero)));
+        add("Parameter overlap", std::string(to_string(setup.overlap_parameters)));
+    }
+    if (setup.gradient_type != DType::fp32) {
+        add("Main gradients", std::string(to_string(setup.gradient_type)));
+    }
     add("Memory", std::string(to_string(setup.memory)));
     add("Device", study.device + (study.machine.empty() ? "" : ", timed as " + study.machine));
     return table;
@@ -187,6 +194,7 @@ Section collectives_section(const Study& study) {
                 .columns = {{"Ranks"},
                             {"Operation", Align::left},
                             {"Group", Align::left},
+                            {"Algorithm", Align::left},
                             {"Group size"},
                             {"Calls"},
                             {"Bytes"},
@@ -199,6 +207,7 @@ Section collectives_section(const Study& study) {
             table.rows.push_back({{grouped(point.ranks)},
                                   {row.kind},
                                   {row.group},
+                                  {row.algorithm.empty() ? "–" : row.algorithm},
                                   {grouped(row.ranks)},
                                   {grouped(row.count)},
                                   {format_bytes(Bytes{row.bytes})},

@@ -107,7 +107,7 @@ std::optional<Point> measure_point(Communicator& ranks,
         device = backend.make_device();
         device->prepare(program);
     });
-    const std::unique_ptr<Communicator> carrier = backend.make_traffic(ranks, *device);
+    const std::unique_ptr<Communicator> carrier = backend.make_traffic(ranks, *device, program);
     const GroupCommunicators carried =
         carrier ? make_groups(program, plan.layout, *carrier) : GroupCommunicators{};
     const GroupCommunicators& traffic = carrier ? carried : control;

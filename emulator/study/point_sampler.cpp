@@ -175,7 +175,9 @@ void PointSampler::add_traffic(const StepTrace& step, const std::vector<Arrival>
         }
         const bool collective = std::holds_alternative<Collective>(*op);
         const GroupKind group = order_.program().groups[group_id(*op).index()].kind;
-        TrafficTotal& total = samples_.traffic[{group, traffic_kind(*op)}];
+        TrafficTotal& total = samples_.traffic[{.group = group,
+                                                .kind = traffic_kind(*op),
+                                                .carrier = std::string(runner_.carrier(index))}];
         ++total.count;
         total.bytes += payload(*op).value();
         const Span& span = step.spans[index];

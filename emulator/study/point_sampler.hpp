@@ -2,9 +2,10 @@
 // Runs the steps of a point in lockstep on all its ranks and keeps what each step cost.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
-#include <utility>
+#include <string>
 #include <vector>
 
 #include "emulator/engine/arrivals.hpp"
@@ -30,6 +31,14 @@ struct EnumNames<TrafficKind> {
         "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "send_recv");
 };
 
+struct TrafficKey {
+    GroupKind group = GroupKind::dp;
+    TrafficKind kind = TrafficKind::all_reduce;
+    std::string carrier{};  ///< StepRunner::carrier
+
+    friend auto operator<=>(const TrafficKey&, const TrafficKey&) = default;
+};
+
 /// One kind of this rank's traffic, over all measured steps.
 struct TrafficTotal {
     std::int64_t count = 0;
@@ -43,7 +52,7 @@ struct TrafficTotal {
 struct RankSamples {
     std::vector<double> step_seconds;
     std::vector<Budget> budgets;  ///< per step, before the bubble is split off; empty untraced
-    std::map<std::pair<GroupKind, TrafficKind>, TrafficTotal> traffic;
+    std::map<TrafficKey, TrafficTotal> traffic;
     double lateness_seconds = 0;      ///< over all steps
     double removed_step_seconds = 0;  ///< median step without communication
     std::int64_t warmup_steps = 0;

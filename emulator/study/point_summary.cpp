@@ -104,13 +104,13 @@ double bus_factor(TrafficKind kind, std::int64_t ranks) {
 }
 
 void add_collectives(Point& point, const std::vector<RankRecord>& records) {
-    std::map<std::pair<GroupKind, TrafficKind>, std::vector<TrafficTotal>> by_kind;
-    std::map<std::pair<GroupKind, TrafficKind>, std::int64_t> group_size;
+    std::map<TrafficKey, std::vector<TrafficTotal>> by_kind;
+    std::map<TrafficKey, std::int64_t> group_size;
     for (std::size_t r = 0; r < records.size(); ++r) {
         for (const auto& [key, total] : records[r].samples.traffic) {
             by_kind[key].push_back(total);
             group_size[key] =
-                group_of(point.layout, key.first, WorldRank{static_cast<std::int64_t>(r)}).size();
+                group_of(point.layout, key.group, WorldRank{static_cast<std::int64_t>(r)}).size();
         }
     }
     const auto steps = static_cast<double>(point.steps);
@@ -123,15 +123,16 @@ void add_collectives(Point& point, const std::vector<RankRecord>& records) {
         }
         const double samples = steps * static_cast<double>(totals.size());
         CollectiveRow row{
-            .kind = std::string(to_string(key.second)),
-            .group = std::string(to_string(key.first)),
+            .kind = std::string(to_string(key.kind)),
+            .group = std::string(to_string(key.group)),
+            .algorithm = key.carrier,
             .ranks = group_size[key],
             .count = static_cast<std::int64_t>(static_cast<double>(sum.count) / samples),
             .bytes = static_cast<std::int64_t>(static_cast<double>(sum.bytes) / samples),
             .seconds = sum.seconds / samples};
         if (sum.seconds > 0) {
             row.algbw_gbs = static_cast<double>(sum.bytes) / sum.seconds * 1e-9;
-            row.busbw_gbs = row.algbw_gbs * bus_factor(key.second, row.ranks);
+            row.busbw_gbs = row.algbw_gbs * bus_factor(key.kind, row.ranks);
         }
         point.collectives.push_back(row);
     }

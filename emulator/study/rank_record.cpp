@@ -77,12 +77,6 @@ class Unpacker {
     std::size_t position_ = 0;
 };
 
-struct TrafficRow {
-    GroupKind group = GroupKind::dp;
-    TrafficKind kind = TrafficKind::all_reduce;
-    TrafficTotal total;
-};
-
 }  // namespace
 
 std::string pack(const RankRecord& record) {
@@ -95,11 +89,13 @@ std::string pack(const RankRecord& record) {
     const RankSamples& samples = record.samples;
     packer.put(samples.step_seconds);
     packer.put(samples.budgets);
-    std::vector<TrafficRow> rows;
+    packer.put(samples.traffic.size());
     for (const auto& [key, total] : samples.traffic) {
-        rows.push_back({.group = key.first, .kind = key.second, .total = total});
+        packer.put(key.group);
+        packer.put(key.kind);
+        packer.put(key.carrier);
+        packer.put(total);
     }
-    packer.put(rows);
     packer.put(samples.lateness_seconds);
     packer.put(samples.removed_step_seconds);
     packer.put(samples.warmup_steps);
@@ -119,10 +115,14 @@ RankRecord unpack(const std::string& text) {
     RankSamples& samples = record.samples;
     unpacker.get(samples.step_seconds);
     unpacker.get(samples.budgets);
-    std::vector<TrafficRow> rows;
+    std::size_t rows = 0;
     unpacker.get(rows);
-    for (const TrafficRow& row : rows) {
-        samples.traffic[{row.group, row.kind}] = row.total;
+    for (; rows > 0; --rows) {
+        TrafficKey key;
+        unpacker.get(key.group);
+        unpacker.get(key.kind);
+        unpacker.get(key.carrier);
+        unpacker.get(samples.traffic[key]);
     }
     unpacker.get(samples.lateness_seconds);
     unpacker.get(samples.removed_step_seconds);

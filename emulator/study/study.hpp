@@ -52,16 +52,17 @@ struct StepSeconds {
     friend bool operator==(const StepSeconds&, const StepSeconds&) = default;
 };
 
-/// One kind of traffic on one rank's groups, per step.
+/// One kind of traffic on one rank's groups, by what carried it, per step.
 struct CollectiveRow {
-    std::string kind;        ///< all_reduce, send_recv
-    std::string group;       ///< tp, dp, pp ...
-    std::int64_t ranks = 0;  ///< group size
-    std::int64_t count = 0;  ///< per rank and step
-    std::int64_t bytes = 0;  ///< payload per rank and step
-    double seconds = 0;      ///< mean time per step from the latest arrival to completion
-    double algbw_gbs = 0;    ///< payload / seconds, decimal GB/s
-    double busbw_gbs = 0;    ///< algbw x 2(n-1)/n for all_reduce (nccl-tests PERFORMANCE.md)
+    std::string kind;         ///< all_reduce, send_recv
+    std::string group;        ///< tp, dp, pp ...
+    std::string algorithm{};  ///< what carried it: mpi, ring, shm, nccl ...; "" for send_recv
+    std::int64_t ranks = 0;   ///< group size
+    std::int64_t count = 0;   ///< per rank and step
+    std::int64_t bytes = 0;   ///< payload per rank and step
+    double seconds = 0;       ///< mean time per step from the latest arrival to completion
+    double algbw_gbs = 0;     ///< payload / seconds, decimal GB/s
+    double busbw_gbs = 0;     ///< algbw x 2(n-1)/n for all_reduce (nccl-tests PERFORMANCE.md)
 
     friend bool operator==(const CollectiveRow&, const CollectiveRow&) = default;
 };

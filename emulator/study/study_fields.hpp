@@ -47,6 +47,7 @@ template <MaybeConst<CollectiveRow> T>
 void fields(T& row, auto& visit) {
     visit("kind", row.kind);
     visit("group", row.group);
+    visit.unless_empty("algorithm", row.algorithm);
     visit("ranks", row.ranks);
     visit("count", row.count);
     visit("bytes", row.bytes);

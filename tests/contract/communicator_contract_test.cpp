@@ -10,6 +10,7 @@
 
 #include "collectives/mpi/check.hpp"
 #include "collectives/mpi/mpi_communicator.hpp"
+#include "collectives/shm/shm_communicator.hpp"
 #include "collectives/staged/staged_communicator.hpp"
 #include "tests/mpi/mpi_test.hpp"
 
@@ -96,6 +97,15 @@ std::unique_ptr<Communicator> staged_late() {
     return make_staged_communicator(world(), std::make_shared<PretendedStaging>(looks));
 }
 
+std::unique_ptr<Communicator> shm() {
+    return make_shm_communicator(world(), SharedHeap::create(*world()));
+}
+
+/// Not all ranks, and not in the order in which they made the heap.
+std::unique_ptr<Communicator> shm_reversed() {
+    return shm()->split(0, static_cast<std::int32_t>(session().size()) - session().rank().value());
+}
+
 INSTANTIATE_TEST_SUITE_P(All,
                          CommunicatorContract,
                          testing::Values(CommunicatorCase{"serial", &Communicator::serial},
@@ -104,7 +114,9 @@ INSTANTIATE_TEST_SUITE_P(All,
                                          CommunicatorCase{"reversed", &reversed},
                                          CommunicatorCase{"pieces", &pieces},
                                          CommunicatorCase{"staged", &staged},
-                                         CommunicatorCase{"staged_late", &staged_late}),
+                                         CommunicatorCase{"staged_late", &staged_late},
+                                         CommunicatorCase{"shm", &shm},
+                                         CommunicatorCase{"shm_reversed", &shm_reversed}),
                          name_of);
 
 }  // namespace

@@ -24,12 +24,12 @@ TD_CLONES void random_values(
     }
 }
 
-template <class T>
+template <class T, class G>
 TD_CLONES void adam_range(
-    T* weight, const float* gradient, float* master, float* m, float* v, std::int64_t n) {
+    T* weight, const G* gradient, float* master, float* m, float* v, std::int64_t n) {
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
-        const AdamState next = adam_update({master[i], m[i], v[i]}, gradient[i]);
+        const AdamState next = adam_update({master[i], m[i], v[i]}, load(gradient[i]));
         m[i] = next.m;
         v[i] = next.v;
         master[i] = next.master;
@@ -37,11 +37,11 @@ TD_CLONES void adam_range(
     }
 }
 
-template <class T>
+template <class T, class G>
 void adam_typed(const Team& team, const AdamArrays& a) {
     const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
         adam_range(a.weight.as<T>() + begin,
-                   a.gradient + begin,
+                   a.gradient.as<const G>() + begin,
                    a.master + begin,
                    a.m + begin,
                    a.v + begin,
@@ -53,19 +53,25 @@ void adam_typed(const Team& team, const AdamArrays& a) {
 }  // namespace
 
 void adam(const Team& team, const AdamArrays& arrays) {
-    if (arrays.weight.dtype == DType::bf16) {
-        adam_typed<Bf16>(team, arrays);
+    if (arrays.weight.dtype != DType::bf16) {
+        adam_typed<float, float>(team, arrays);
+    } else if (arrays.gradient.dtype == DType::bf16) {
+        adam_typed<Bf16, Bf16>(team, arrays);
     } else {
-        adam_typed<float>(team, arrays);
+        adam_typed<Bf16, float>(team, arrays);
     }
 }
 
-void fill_random(const Team& team, const Operand& data, float deviation, std::uint32_t seed) {
+void fill_random(const Team& team,
+                 const Operand& data,
+                 float deviation,
+                 std::uint32_t seed,
+                 std::int64_t first) {
     const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
         if (data.dtype == DType::bf16) {
-            random_values(data.as<Bf16>() + begin, end - begin, deviation, seed, begin);
+            random_values(data.as<Bf16>() + begin, end - begin, deviation, seed, first + begin);
         } else {
-            random_values(data.as<float>() + begin, end - begin, deviation, seed, begin);
+            random_values(data.as<float>() + begin, end - begin, deviation, seed, first + begin);
         }
     };
     team.for_ranges(data.elements, page, serial_below, run);

@@ -34,7 +34,8 @@ class CpuDevice final : public Device {
         worker_.call([&] {
             executor_.reset();  // what it holds is available to its successor
             require_fit(items, available_memory(), "the host has left");
-            executor_ = std::make_unique<CpuExecutor>(program, team_, options_.seed);
+            executor_ =
+                std::make_unique<CpuExecutor>(program, team_, options_.seed, options_.shared);
         });
     }
 

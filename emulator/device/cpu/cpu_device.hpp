@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emulator/device/device.hpp"
+#include "emulator/device/host_memory.hpp"
 
 namespace traindyno {
 
@@ -16,6 +17,7 @@ struct CpuOptions {
     Precision precision = Precision::fp32;  ///< fp32 or bf16
     unsigned seed = 0;
     Bytes memory_limit{0};  ///< this process's share of the host; 0 = only what the host has left
+    HostMemory shared{};    ///< for what is communicated; asked during `prepare` only
 };
 
 /// Throws ConfigError when this device or the processor lacks the precision.

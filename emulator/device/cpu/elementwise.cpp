@@ -39,6 +39,7 @@ void run_elementwise(const Elementwise& op,
         case ElementwiseKind::zero:
         case ElementwiseKind::sum_of_squares:
         case ElementwiseKind::scale:
+        case ElementwiseKind::gradient_add:
         case ElementwiseKind::copy:
             return detail::run_pointwise(op, reads, writes, context);
     }

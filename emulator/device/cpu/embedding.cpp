@@ -19,11 +19,11 @@ TD_CLONES void sum_rows(const T* a, const T* b, T* to, std::int64_t n) {
     }
 }
 
-template <class T>
-TD_CLONES void add_row(const T* from, float* to, std::int64_t n) {
+template <class T, class G>
+TD_CLONES void add_row(const T* from, G* to, std::int64_t n) {
 #pragma omp simd
     for (std::int64_t c = 0; c < n; ++c) {
-        to[c] += load(from[c]);
+        store(to[c], load(to[c]) + load(from[c]));
     }
 }
 
@@ -50,7 +50,7 @@ void forward(const Elementwise& op,
 }
 
 /// Threads split the columns, so that equal tokens never meet in two threads.
-template <class T>
+template <class T, class G>
 void backward(const Elementwise& op,
               const Operand& d,
               std::span<const Operand> writes,
@@ -58,14 +58,14 @@ void backward(const Elementwise& op,
     const std::int64_t n = op.columns;
     const std::int64_t vocab = writes[0].elements / n;
     const std::int64_t seq = writes.size() == 2 ? writes[1].elements / n : 0;
-    constexpr std::int64_t line = 16;  // floats per cache line
+    constexpr std::int64_t line = 32;  // elements: at least a cache line
     const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
         for (std::int64_t row = 0; row < op.rows; ++row) {
             const T* from = d.as<const T>() + row * n + begin;
             const std::int64_t token = token_of(context.seed, row, vocab);
-            add_row(from, writes[0].as<float>() + token * n + begin, end - begin);
+            add_row(from, writes[0].as<G>() + token * n + begin, end - begin);
             if (seq > 0) {
-                add_row(from, writes[1].as<float>() + row % seq * n + begin, end - begin);
+                add_row(from, writes[1].as<G>() + row % seq * n + begin, end - begin);
             }
         }
     };
@@ -83,7 +83,10 @@ void run_embedding(const Elementwise& op,
         const auto run = bf16 ? forward<Bf16> : forward<float>;
         return run(op, reads, writes[0], context);
     }
-    const auto run = bf16 ? backward<Bf16> : backward<float>;
+    if (writes[0].dtype == DType::bf16) {
+        return backward<Bf16, Bf16>(op, reads[0], writes, context);
+    }
+    const auto run = bf16 ? backward<Bf16, float> : backward<float, float>;
     run(op, reads[0], writes, context);
 }
 

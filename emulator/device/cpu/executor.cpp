@@ -13,14 +13,15 @@
 
 namespace traindyno {
 
-CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed)
+CpuExecutor::CpuExecutor(const StepProgram& program,
+                         const Team& team,
+                         std::uint32_t seed,
+                         const HostMemory& shared)
     : team_(team),
       storage_(storage_type(program.precision)),
+      gradient_(program.gradient_type),
       seed_(seed),
-      memory_(program, Paging::huge),
-      master_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
-      m_(size_of(program.extents.parameter, DType::fp32), Paging::huge),
-      v_(size_of(program.extents.parameter, DType::fp32), Paging::huge) {
+      memory_(program, Paging::huge, shared) {
     for (const Block& block : program.blocks) {
         for (const BlockOp& op : block.ops) {
             if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
@@ -28,7 +29,7 @@ CpuExecutor::CpuExecutor(const StepProgram& program, const Team& team, std::uint
             }
         }
     }
-    fill();
+    fill(program);
 }
 
 void CpuExecutor::compile(const ComputeOp& op) {
@@ -39,7 +40,7 @@ void CpuExecutor::compile(const ComputeOp& op) {
         }
     };
     std::visit(Overloaded{[&](const MatMul& product) {
-                              const GemmShape shape = shape_of(product, storage_);
+                              const GemmShape shape = shape_of(product, storage_, gradient_);
                               if (!products_.contains(shape)) {
                                   products_.emplace(shape, Gemm{shape});
                               }
@@ -62,13 +63,7 @@ void CpuExecutor::compile(const ComputeOp& op) {
                op);
 }
 
-Operand CpuExecutor::state(const MappedBytes& bytes) {
-    return {.data = bytes.bytes().data(),
-            .elements = static_cast<std::int64_t>(bytes.bytes().size()) / element_size(DType::fp32),
-            .dtype = DType::fp32};
-}
-
-void CpuExecutor::fill() {
+void CpuExecutor::fill(const StepProgram& program) {
     const auto whole = [&](Space space) {
         const std::span<std::byte> bytes = memory_.all(space);
         const DType type = memory_.dtype(space);
@@ -77,12 +72,19 @@ void CpuExecutor::fill() {
                        .dtype = type};
     };
     fill_random(team_, whole(Space::parameter), weight_deviation, seed_);
-    fill_random(team_, state(master_), weight_deviation, seed_);  // equal, but for rounding
+    fill_random(team_, whole(Space::master), weight_deviation, seed_);  // equal, but for rounding
+    for_each_sharded_update(program, [&](const OptimizerStep& op, const Task& task) {
+        const Slice weight = slice_of(op, Space::parameter);
+        fill_random(team_,
+                    resolve(slice_of(op, Space::master), task),
+                    weight_deviation,
+                    seed_,
+                    task.base_of(Space::parameter) + weight.offset);
+    });
     fill_random(team_, whole(Space::saved), activation_deviation, seed_ + 1);
     fill_random(team_, whole(Space::workspace), activation_deviation, seed_ + 2);
-    for (const Operand& zero :
-         {whole(Space::gradient), whole(Space::scalar), state(m_), state(v_)}) {
-        fill_zero(team_, zero);
+    for (const Space zero : {Space::gradient, Space::scalar, Space::adam_m, Space::adam_v}) {
+        fill_zero(team_, whole(zero));
     }
 }
 
@@ -99,7 +101,7 @@ void CpuExecutor::run(const ComputeOp& op, const Task& task) {
 }
 
 void CpuExecutor::run_op(const MatMul& op, const Task& task) {
-    products_.at(shape_of(op, storage_))
+    products_.at(shape_of(op, storage_, gradient_))
         .run(resolve(op.a, task).data, resolve(op.b, task).data, resolve(op.c, task).data);
 }
 
@@ -136,15 +138,13 @@ void CpuExecutor::run_op(const Elementwise& op, const Task& task) {
 }
 
 void CpuExecutor::run_op(const OptimizerStep& op, const Task& task) {
-    const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
-    const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
-    const std::int64_t first = op.offset + task.parameter_base;
+    const auto at = [&](Space space) { return resolve(slice_of(op, space), task); };
     adam(team_,
-         {.weight = resolve(weight, task),
-          .gradient = resolve(gradient, task).as<const float>(),
-          .master = state(master_).as<float>() + first,
-          .m = state(m_).as<float>() + first,
-          .v = state(v_).as<float>() + first});
+         {.weight = at(Space::parameter),
+          .gradient = at(Space::gradient),
+          .master = at(Space::master).as<float>(),
+          .m = at(Space::adam_m).as<float>(),
+          .v = at(Space::adam_v).as<float>()});
 }
 
 }  // namespace traindyno

@@ -18,7 +18,10 @@ namespace traindyno {
 /// Built and run on the team's master thread.
 class CpuExecutor {
   public:
-    CpuExecutor(const StepProgram& program, const Team& team, std::uint32_t seed);
+    CpuExecutor(const StepProgram& program,
+                const Team& team,
+                std::uint32_t seed,
+                const HostMemory& shared);
 
     void run(const ComputeOp& op, const Task& task);
 
@@ -26,9 +29,8 @@ class CpuExecutor {
 
   private:
     void compile(const ComputeOp& op);
-    void fill();
+    void fill(const StepProgram& program);
     [[nodiscard]] Operand resolve(const Slice& slice, const Task& task) const;
-    [[nodiscard]] static Operand state(const MappedBytes& bytes);
 
     void run_op(const MatMul& op, const Task& task);
     void run_op(const AttentionForward& op, const Task& task);
@@ -38,11 +40,9 @@ class CpuExecutor {
 
     const Team& team_;
     DType storage_;
+    DType gradient_;
     std::uint32_t seed_;
     SpaceMemory memory_;
-    MappedBytes master_;  ///< Adam's arrays, fp32, one element per parameter
-    MappedBytes m_;
-    MappedBytes v_;
     std::map<GemmShape, Gemm> products_;
     std::map<AttentionShape, std::unique_ptr<Attention>> attentions_;
     std::vector<float> scratch_;

@@ -51,7 +51,7 @@ dnnl::matmul::primitive_desc describe(const GemmShape& shape, const dnnl::engine
 
 }  // namespace
 
-GemmShape shape_of(const MatMul& op, DType precision) {
+GemmShape shape_of(const MatMul& op, DType storage, DType gradient) {
     return {.m = op.m,
             .n = op.n,
             .k = op.k,
@@ -61,9 +61,9 @@ GemmShape shape_of(const MatMul& op, DType precision) {
             .stride_a = op.transpose_a == Transpose::yes ? op.m : op.k,
             .stride_b = op.transpose_b == Transpose::yes ? op.k : op.n,
             .stride_c = op.n,
-            .type_a = dtype_of(op.a.space, precision),
-            .type_b = dtype_of(op.b.space, precision),
-            .type_c = dtype_of(op.c.space, precision)};
+            .type_a = dtype_of(op.a.space, storage, gradient),
+            .type_b = dtype_of(op.b.space, storage, gradient),
+            .type_c = dtype_of(op.c.space, storage, gradient)};
 }
 
 bool has_bf16() {

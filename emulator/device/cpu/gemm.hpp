@@ -30,8 +30,9 @@ struct GemmShape {
     friend auto operator<=>(const GemmShape&, const GemmShape&) = default;
 };
 
-/// The shape of `op` on contiguous matrices when activations are in `precision`.
-[[nodiscard]] GemmShape shape_of(const MatMul& op, DType precision);
+/// The shape of `op` on contiguous matrices when tensors are in `storage`, main gradients in
+/// `gradient`.
+[[nodiscard]] GemmShape shape_of(const MatMul& op, DType storage, DType gradient = DType::fp32);
 
 /// Whether the processor multiplies bf16 matrices in hardware.
 [[nodiscard]] bool has_bf16();

@@ -31,11 +31,17 @@ void run_elementwise(const Elementwise& op,
                      std::span<const Operand> writes,
                      const KernelContext& context);
 
+/// Gradients are fp32, or bf16 beside bf16 weights.
 void adam(const Team& team, const AdamArrays& arrays);
 
-/// data <- approximately normal values of standard deviation `deviation`; touched by the team's
-/// threads as the kernels will touch them.
-void fill_random(const Team& team, const Operand& data, float deviation, std::uint32_t seed);
+/// data <- approximately normal values of standard deviation `deviation`, those of an array with
+/// this seed from its element `first` on; touched by the team's threads as the kernels will touch
+/// them.
+void fill_random(const Team& team,
+                 const Operand& data,
+                 float deviation,
+                 std::uint32_t seed,
+                 std::int64_t first = 0);
 void fill_zero(const Team& team, const Operand& data);
 /// Of the same type and length.
 void copy(const Team& team, const Operand& from, const Operand& to);
@@ -46,7 +52,7 @@ namespace detail {
 void run_pointwise(const Elementwise& op,
                    std::span<const Operand> reads,
                    std::span<const Operand> writes,
-                   const KernelContext& context);  // bias_add .. residual_add, zero, scale, copy
+                   const KernelContext& context);  // bias_add .. residual_add, zero .. copy
 void run_rowwise(const Elementwise& op,
                  std::span<const Operand> reads,
                  std::span<const Operand> writes,

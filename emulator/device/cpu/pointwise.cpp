@@ -212,6 +212,7 @@ void run_typed(const Elementwise& op,
                 gelu_gradient(x + b, reads[1].as<const T>() + b, to + b, e - b);
             });
         case ElementwiseKind::residual_add:
+        case ElementwiseKind::gradient_add:
             return elements([&](std::int64_t b, std::int64_t e, int) {
                 add(x + b, reads[1].as<const T>() + b, to + b, e - b);
             });
@@ -226,7 +227,7 @@ void run_typed(const Elementwise& op,
 }
 
 template <class T>
-void run_sum_of_squares(const Operand& x, float* out, const Team& team) {
+void run_sum_of_squares(const Operand& x, float before, float* out, const Team& team) {
     constexpr std::int64_t block = std::int64_t{1} << 12;  // fp32 inside, double across blocks
     std::vector<double> sums(static_cast<std::size_t>(team.threads()));
     const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
@@ -238,7 +239,7 @@ void run_sum_of_squares(const Operand& x, float* out, const Team& team) {
         sums[static_cast<std::size_t>(thread)] = sum;
     };
     team.for_ranges(x.elements, line, serial_below, run);
-    double total = 0;
+    double total = static_cast<double>(before);
     for (const double sum : sums) {
         total += sum;
     }
@@ -260,7 +261,8 @@ void run_pointwise(const Elementwise& op,
     const bool bf16 = reads[0].dtype == DType::bf16;
     if (op.kind == ElementwiseKind::sum_of_squares) {
         const auto run = bf16 ? run_sum_of_squares<Bf16> : run_sum_of_squares<float>;
-        return run(reads[0], writes[0].as<float>(), *context.team);
+        const float before = reads.size() == 2 ? *reads[1].as<const float>() : 0.0F;
+        return run(reads[0], before, writes[0].as<float>(), *context.team);
     }
     const auto run = bf16 ? run_typed<Bf16> : run_typed<float>;
     run(op, reads, writes[0], context);

@@ -117,13 +117,13 @@ TD_CLONES void norm_gradient(const NormGradient<T>& g, std::int64_t begin, std::
     }
 }
 
-template <class T>
-TD_CLONES void add_rows(const T* dy, float* sums, std::int64_t rows, std::int64_t n) {
+template <class T, class Sum>
+TD_CLONES void add_rows(const T* dy, Sum* sums, std::int64_t rows, std::int64_t n) {
     for (std::int64_t row = 0; row < rows; ++row) {
         const T* from = dy + row * n;
 #pragma omp simd
         for (std::int64_t c = 0; c < n; ++c) {
-            sums[c] += load(from[c]);
+            store(sums[c], load(sums[c]) + load(from[c]));
         }
     }
 }
@@ -160,7 +160,12 @@ void add_partials(const Team& team,
                   std::int64_t stride,
                   const Operand& out) {
     for (int thread = 0; thread < team.threads(); ++thread) {
-        add_rows(partial.data() + thread * stride, out.as<float>(), 1, out.elements);
+        const float* sums = partial.data() + thread * stride;
+        if (out.dtype == DType::bf16) {
+            add_rows(sums, out.as<Bf16>(), 1, out.elements);
+        } else {
+            add_rows(sums, out.as<float>(), 1, out.elements);
+        }
     }
 }
 

@@ -6,13 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-// One version of a function per x86-64 level, chosen when the program starts. Loops inside must not
-// contain OpenMP regions: those are compiled for the default level only.
-#if defined(__GNUC__) && !defined(__clang__)
-#define TD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define TD_CLONES
-#endif
+#include "emulator/base/vector_clones.hpp"
 
 namespace traindyno {
 

@@ -5,11 +5,7 @@
 
 namespace traindyno {
 
-DeviceMemory::DeviceMemory(const StepProgram& program)
-    : storage_(storage_type(program.precision)),
-      master_(size_of(program.extents.parameter, DType::fp32)),
-      m_(size_of(program.extents.parameter, DType::fp32)),
-      v_(size_of(program.extents.parameter, DType::fp32)) {
+DeviceMemory::DeviceMemory(const StepProgram& program) : storage_(storage_type(program.precision)) {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
         const auto space = static_cast<Space>(i);
         arrays_[i] = DeviceBytes(size_of(extent_of(program.extents, space), dtype(space)));
@@ -35,12 +31,6 @@ Operand DeviceMemory::all(Space space) const {
     return {.data = array.data(),
             .elements = array.size().value() / element_size(dtype(space)),
             .dtype = dtype(space)};
-}
-
-Operand DeviceMemory::state(const DeviceBytes& bytes) {
-    return {.data = bytes.data(),
-            .elements = bytes.size().value() / element_size(DType::fp32),
-            .dtype = DType::fp32};
 }
 
 void DeviceMemory::copy(CopyDirection direction,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flat arrays of a rank's memory spaces, and Adam's, on a GPU.
+// The flat arrays of a rank's memory spaces on a GPU.
 #pragma once
 
 #include <array>
@@ -23,13 +23,6 @@ class DeviceMemory {
     [[nodiscard]] Operand operand(const Slice& slice, const Task& task) const;
     [[nodiscard]] Operand all(Space space) const;
 
-    /// Adam's fp32 arrays, one element per parameter.
-    [[nodiscard]] Operand master() const { return state(master_); }
-
-    [[nodiscard]] Operand m() const { return state(m_); }
-
-    [[nodiscard]] Operand v() const { return state(v_); }
-
     /// Device::copy; blocks on `stream`.
     void copy(CopyDirection direction,
               const Slice& slice,
@@ -39,15 +32,10 @@ class DeviceMemory {
               cudaStream_t stream) const;
 
   private:
-    [[nodiscard]] static Operand state(const DeviceBytes& bytes);
-
     [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
 
     DType storage_;
     std::array<DeviceBytes, enum_count<Space>> arrays_;
-    DeviceBytes master_;
-    DeviceBytes m_;
-    DeviceBytes v_;
 };
 
 }  // namespace traindyno

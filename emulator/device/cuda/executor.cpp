@@ -29,7 +29,19 @@ void for_each_compute_op(const StepProgram& program, Visit&& visit) {
     }
 }
 
+/// cuBLASLt would add bf16 products to bf16, but the kernels that sum columns and rows write fp32.
+void require_fp32_gradients(const StepProgram& program) {
+    if (program.gradient_type != DType::fp32) {
+        throw ConfigError({fmt::format(
+            "--gradient-type {}: the cuda device cannot keep main gradients in it (its "
+            "kernels accumulate them in fp32) use --gradient-type fp32, or --device "
+            "timed",
+            to_string(program.gradient_type))});
+    }
+}
+
 std::optional<Fp8Plan> fp8_plan_of(const StepProgram& program) {
+    require_fp32_gradients(program);  // the first member that looks at the program
     if (program.precision != Precision::fp8) {
         return std::nullopt;
     }
@@ -66,7 +78,7 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
     require_memory(program);
     allocate(program);
     warm_up(program);
-    fill();
+    fill(program);
     if (fp8_) {
         fp8_->reset_scales(stream_);
     }
@@ -179,22 +191,28 @@ void CudaExecutor::warm_up(const StepProgram& program) {
     TD_CUDA(cudaStreamSynchronize(stream_));
 }
 
-void CudaExecutor::fill() {
-    const auto fill = [&](const Operand& data, float deviation, unsigned seed) {
-        if (options_.data == InputData::zeros) {
-            cuda::fill_zero(data, stream_);
-        } else {
-            cuda::fill_random(data, deviation, seed, stream_);
-        }
-    };
+void CudaExecutor::fill(const StepProgram& program) {
+    const auto fill =
+        [&](const Operand& data, float deviation, unsigned seed, std::int64_t first = 0) {
+            if (options_.data == InputData::zeros) {
+                cuda::fill_zero(data, stream_);
+            } else {
+                cuda::fill_random(data, deviation, seed, stream_, first);
+            }
+        };
     const unsigned seed = options_.seed;
     fill(memory_->all(Space::parameter), weight_deviation, seed);
-    fill(memory_->master(), weight_deviation, seed);  // equal, but for rounding
+    fill(memory_->all(Space::master), weight_deviation, seed);  // equal, but for rounding
+    for_each_sharded_update(program, [&](const OptimizerStep& op, const Task& task) {
+        fill(memory_->operand(slice_of(op, Space::master), task),
+             weight_deviation,
+             seed,
+             task.base_of(Space::parameter) + slice_of(op, Space::parameter).offset);
+    });
     fill(memory_->all(Space::saved), activation_deviation, seed + 1);
     fill(memory_->all(Space::workspace), activation_deviation, seed + 2);
-    for (const Operand& zero :
-         {memory_->all(Space::gradient), memory_->all(Space::scalar), memory_->m(), memory_->v()}) {
-        cuda::fill_zero(zero, stream_);
+    for (const Space zero : {Space::gradient, Space::scalar, Space::adam_m, Space::adam_v}) {
+        cuda::fill_zero(memory_->all(zero), stream_);
     }
 }
 
@@ -277,14 +295,12 @@ void CudaExecutor::run_op(const Elementwise& op, const Task& task) {
 }
 
 void CudaExecutor::run_op(const OptimizerStep& op, const Task& task) {
-    const Slice weight{.space = Space::parameter, .offset = op.offset, .elements = op.elements};
-    const Slice gradient{.space = Space::gradient, .offset = op.offset, .elements = op.elements};
-    const std::int64_t first = op.offset + task.parameter_base;
-    cuda::adam({.weight = memory_->operand(weight, task),
-                .gradient = memory_->operand(gradient, task).as<const float>(),
-                .master = memory_->master().as<float>() + first,
-                .m = memory_->m().as<float>() + first,
-                .v = memory_->v().as<float>() + first},
+    const auto at = [&](Space space) { return memory_->operand(slice_of(op, space), task); };
+    cuda::adam({.weight = at(Space::parameter),
+                .gradient = at(Space::gradient),
+                .master = at(Space::master).as<float>(),
+                .m = at(Space::adam_m).as<float>(),
+                .v = at(Space::adam_v).as<float>()},
                context(task));
 }
 

@@ -39,7 +39,7 @@ class CudaExecutor {
     void find_first_update(const StepProgram& program);
     void require_memory(const StepProgram& program) const;
     void allocate(const StepProgram& program);
-    void fill();
+    void fill(const StepProgram& program);
     void warm_up(const StepProgram& program);
 
     void run_op(const ComputeOp& op, const MatMul& product, const Task& task);

@@ -30,6 +30,9 @@ class StreamRunner final : public StepRunner {
                  StreamRunnerOptions options);
 
     [[nodiscard]] StepTrace run_step(Traffic traffic, Tracing tracing) override;
+
+    [[nodiscard]] std::string_view carrier(OpIndex /*index*/) const override { return "nccl"; }
+
     [[nodiscard]] ReductionChecks checks() override;
     [[nodiscard]] std::string outstanding() const override;
 

@@ -70,7 +70,7 @@ TEST_P(ArraysOnGpu, adam_is_its_formula) {
             const DeviceArray device_v = filled(v, offset);
             const DeviceArray weight(elements, GetParam(), offset);
             cuda::adam({.weight = weight.operand(),
-                        .gradient = device_gradient.operand().as<const float>(),
+                        .gradient = device_gradient.operand(),
                         .master = device_master.operand().as<float>(),
                         .m = device_m.operand().as<float>(),
                         .v = device_v.operand().as<float>()},

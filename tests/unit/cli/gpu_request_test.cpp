@@ -164,6 +164,7 @@ TEST(GpuOptions, are_refused_where_nothing_runs_on_a_gpu) {
               std::string::npos);
     EXPECT_EQ(refusal({{"device", "cpu"}, {"collectives", "mpi"}}), "");
     EXPECT_EQ(refusal({{"device", "cpu"}, {"collectives", "auto"}}), "");
+    EXPECT_NE(refusal({{"tuning", "tuning.toml"}}).find("--tuning"), std::string::npos);
 }
 
 TEST(MachineWithDevice, is_found_by_the_model_in_the_name) {

@@ -3,14 +3,10 @@
 
 #include <bit>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include <gtest/gtest.h>
-
-#include "emulator/base/error.hpp"
 
 namespace traindyno {
 
@@ -38,41 +34,6 @@ TEST(Bf16, keeps_infinities_and_nan) {
     // Its payload is in the half that is cut off: rounding alone would make it infinite.
     EXPECT_TRUE(std::isnan(to_float(to_bf16(std::bit_cast<float>(0x7f800001U)))));
     EXPECT_TRUE(std::isnan(to_float(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
-}
-
-TEST(Bf16, sums_in_fp32_and_rounds_once) {
-    // 256 + 1.5 = 257.5, nearer to 258. Truncation would give 256.
-    const std::vector<Bf16> from{to_bf16(1.5F), to_bf16(1.0F), to_bf16(-3.0F)};
-    std::vector<Bf16> into{to_bf16(256.0F), to_bf16(256.0F), to_bf16(3.0F)};
-    add_halves(from, into);
-    EXPECT_EQ(to_float(into[0]), 258.0F);
-    EXPECT_EQ(to_float(into[1]), 256.0F);
-    EXPECT_EQ(to_float(into[2]), 0.0F);
-}
-
-TEST(Bf16, takes_the_larger_value_not_the_larger_pattern) {
-    const std::vector<Bf16> from{to_bf16(-2.0F), to_bf16(-2.0F), to_bf16(5.0F)};
-    std::vector<Bf16> into{to_bf16(1.0F), to_bf16(-1.0F), to_bf16(4.0F)};
-    max_halves(from, into);
-    EXPECT_EQ(to_float(into[0]), 1.0F);
-    EXPECT_EQ(to_float(into[1]), -1.0F);
-    EXPECT_EQ(to_float(into[2]), 5.0F);
-}
-
-TEST(Bf16, long_reductions_leave_no_element_out) {
-    for (const std::size_t length : {std::size_t{1}, std::size_t{31}, std::size_t{1000}}) {
-        const std::vector<Bf16> from(length, to_bf16(2.0F));
-        std::vector<Bf16> into(length, to_bf16(1.0F));
-        add_halves(from, into);
-        EXPECT_EQ(into, std::vector<Bf16>(length, to_bf16(3.0F)));
-    }
-}
-
-TEST(Bf16, unequal_lengths_are_our_bug) {
-    const std::vector<Bf16> from(2);
-    std::vector<Bf16> into(3);
-    EXPECT_THROW(add_halves(from, into), ContractError);
-    EXPECT_THROW(max_halves(from, into), ContractError);
 }
 
 TEST(Fp16, of_every_pattern_survives_the_way_through_fp32) {
@@ -113,18 +74,6 @@ TEST(Fp16, overflows_to_infinity_from_halfway_to_the_next_value) {
     EXPECT_EQ(to_float(to_fp16(65520.0F)), infinity);
     EXPECT_EQ(to_float(to_fp16(-1e30F)), -infinity);
     EXPECT_TRUE(std::isnan(to_float(to_fp16(std::numeric_limits<float>::quiet_NaN()))));
-}
-
-TEST(Fp16, sums_in_fp32_and_rounds_once) {
-    const std::vector<Fp16> from{to_fp16(1.5F), to_fp16(1.0F), to_fp16(-3.0F)};
-    std::vector<Fp16> into{to_fp16(2048.0F), to_fp16(2048.0F), to_fp16(3.0F)};
-    add_halves(from, into);
-    EXPECT_EQ(to_float(into[0]), 2050.0F);  // 2049.5, nearer to 2050
-    EXPECT_EQ(to_float(into[1]), 2048.0F);
-    EXPECT_EQ(to_float(into[2]), 0.0F);
-    max_halves(from, into);
-    EXPECT_EQ(to_float(into[0]), 2050.0F);
-    EXPECT_EQ(to_float(into[2]), 0.0F);
 }
 
 }  // namespace

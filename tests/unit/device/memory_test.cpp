@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -129,6 +131,43 @@ TEST(SpaceMemory, sizes_elements_by_precision) {
     EXPECT_EQ(memory.all(Space::saved).size(), 40U);
     EXPECT_EQ(memory.all(Space::workspace).size(), 60U);
     EXPECT_EQ(memory.all(Space::scalar).size(), 8U);
+}
+
+/// Reduces its gradients, and nothing else.
+StepProgram communicating_program() {
+    StepProgram program;
+    program.extents = {.parameter = 10, .saved = 20, .workspace = 30, .scalar = 0};
+    const Slice gradients{.space = Space::gradient, .offset = 0, .elements = 10};
+    program.blocks.push_back(
+        {.name = "reduce",
+         .ops = {{.op = CommOp{all_reduce_in_place(GroupId{0}, gradients, DType::fp32)},
+                  .after = {}}}});
+    return program;
+}
+
+TEST(SpaceMemory, takes_what_is_communicated_from_the_memory_lent) {
+    const std::shared_ptr<std::vector<std::byte>> block =
+        std::make_shared<std::vector<std::byte>>(1000);
+    std::vector<std::size_t> asked;
+    {
+        const SpaceMemory memory(communicating_program(), Paging::lazy, [&](std::size_t bytes) {
+            asked.push_back(bytes);
+            return std::shared_ptr<std::byte>{block, block->data()};
+        });
+        EXPECT_EQ(asked, std::vector<std::size_t>{40});
+        EXPECT_EQ(memory.all(Space::gradient).data(), block->data());
+        EXPECT_EQ(memory.all(Space::gradient).size(), 40U);
+        EXPECT_EQ(memory.all(Space::parameter).size(), 40U);
+        EXPECT_GT(block.use_count(), 1);
+    }
+    EXPECT_EQ(block.use_count(), 1);
+}
+
+TEST(SpaceMemory, maps_its_own_where_none_is_lent) {
+    const SpaceMemory memory(
+        communicating_program(), Paging::lazy, [](std::size_t) { return nullptr; });
+    EXPECT_EQ(memory.all(Space::gradient).size(), 40U);
+    memory.all(Space::gradient)[39] = std::byte{1};
 }
 
 TEST(ToTimespec, rounds_up_and_never_goes_below_zero) {

@@ -2,12 +2,14 @@
 #include "emulator/engine/reduction_check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "collectives/half_types.hpp"
+#include "collectives/reduce/reduce.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -116,7 +118,15 @@ class ReductionCheckHalf : public ::testing::Test {
     static std::vector<Half> sum_of(std::int64_t size) {
         std::vector<Half> sum = stamped(0);
         for (std::int64_t rank = 1; rank < size; ++rank) {
-            add_halves(stamped(rank), sum);
+            const std::vector<Half> next = stamped(rank);
+            auto* const out = reinterpret_cast<std::byte*>(sum.data());
+            const std::array<const std::byte*, 2> inputs{
+                out, reinterpret_cast<const std::byte*>(next.data())};
+            reduce(inputs,
+                   {&out, 1},
+                   sum.size() * sizeof(Half),
+                   {.type = Case::type, .reduction = Reduction::sum},
+                   Stores::cached);
         }
         return sum;
     }

@@ -57,9 +57,9 @@ TEST(AliasedMemory, changes_neither_the_work_nor_the_traffic_of_a_step) {
             const StepProgram faithful = program_of(point, rank);
             const StepProgram shared = program_of(aliased(point), rank);
             Work expected = work_of(faithful);
-            // The gradient norm, 4 bytes, is written once more and read once more for each layer
-            // whose gradients are a piece of their own.
-            expected.bytes += (point.model.layers / point.layout.pp - 1) * 8;
+            // The gradient norm, 4 bytes, is added to (read and written) and read once more for
+            // each layer whose gradients are a piece of their own.
+            expected.bytes += (point.model.layers / point.layout.pp - 1) * 12;
             EXPECT_EQ(work_of(shared), expected);
             EXPECT_EQ(counted_volumes(shared), counted_volumes(faithful));
         }
@@ -111,7 +111,7 @@ TEST(AliasedMemory, keeps_buckets_on_the_wire_apart_from_what_backward_writes) {
             }
             const Slice& bucket = std::get<Collective>(*comm).output;
             const std::int64_t begin = task.base_of(bucket.space) + bucket.offset;
-            EXPECT_EQ(begin, program.extents.parameter - 1024);
+            EXPECT_EQ(begin, program.extents.gradient.value() - 1024);
             EXPECT_LE(bucket.elements, 1024);
             ++buckets;
         }

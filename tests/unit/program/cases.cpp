@@ -67,7 +67,68 @@ void add_cases(const Model& model,
     }
 }
 
+/// Settings of sharding; what there are few reasons to combine takes turns.
+std::vector<TrainingSetup> sharded_variants(const TrainingSetup& base) {
+    std::vector<TrainingSetup> list;
+    for (const Zero zero : {Zero::none, Zero::optimizer, Zero::gradients, Zero::parameters}) {
+        for (const GradientReduction reduction :
+             {GradientReduction::last_micro_batch, GradientReduction::every_micro_batch}) {
+            for (const Overlap gradients : {Overlap::on, Overlap::off}) {
+                for (const Overlap parameters : {Overlap::on, Overlap::off}) {
+                    const auto turn = static_cast<std::int64_t>(list.size());
+                    TrainingSetup setup = base;
+                    setup.zero = zero;
+                    setup.gradient_reduction = reduction;
+                    setup.overlap_gradients = gradients;
+                    setup.overlap_parameters = parameters;
+                    setup.prefetch = turn % 3;
+                    setup.schedule = turn % 5 < 3 ? Schedule::one_f_one_b : Schedule::gpipe;
+                    if (turn % 3 == 1) {
+                        setup.precision = Precision::bf16;
+                        setup.gradient_type = turn % 2 == 0 ? DType::bf16 : DType::fp32;
+                    }
+                    list.push_back(setup);
+                    setup.memory = MemoryMode::aliased;
+                    list.push_back(setup);
+                }
+            }
+        }
+    }
+    return list;
+}
+
 }  // namespace
+
+std::vector<Case> sharded_grid(std::int64_t most_ranks,
+                               const std::vector<std::int64_t>& micro_batch_counts) {
+    std::vector<Case> cases;
+    const auto add = [&](Case at) {
+        if (at.layout.tp > 1 && cases.size() % 2 == 1) {
+            at.setup.sequence_parallel = SequenceParallel::on;
+        }
+        if (problems_of(at.model, at.layout, at.setup).empty()) {
+            cases.push_back(at);
+        }
+    };
+    for (Layout layout : layouts(most_ranks)) {
+        for (const std::int64_t count : micro_batch_counts) {
+            TrainingSetup base = setup_of(layout, count);
+            base.bucket = Bytes{100'000};
+            const std::vector<TrainingSetup> setups =
+                layout.dp == 1 ? std::vector<TrainingSetup>{} : sharded_variants(base);
+            for (const TrainingSetup& setup : setups) {
+                for (layout.shard = 0; layout.shard < layout.dp; ++layout.shard) {
+                    add({.model = small_gpt(4 * layout.pp), .layout = layout, .setup = setup});
+                    if (layout.tp <= 4) {
+                        add({.model = small_llama(layout.pp), .layout = layout, .setup = setup});
+                    }
+                }
+                layout.shard = 0;
+            }
+        }
+    }
+    return cases;
+}
 
 std::vector<Case> grid(std::int64_t most_ranks,
                        const std::vector<std::int64_t>& micro_batch_counts) {

@@ -63,6 +63,15 @@ struct Case {
     Layout layout;
     TrainingSetup setup;
 
+    [[nodiscard]] std::string sharding_text() const {
+        return " zero " + std::string(to_string(setup.zero)) + " overlap parameters " +
+               std::string(to_string(setup.overlap_parameters)) + " prefetch " +
+               std::to_string(setup.prefetch) + " gradients " +
+               std::string(to_string(setup.gradient_type)) + " reduced " +
+               std::string(to_string(setup.gradient_reduction)) + " memory " +
+               std::string(to_string(setup.memory));
+    }
+
     [[nodiscard]] std::string text() const {
         return model.name + " " + to_string(layout) + " micro-batches " +
                std::to_string(micro_batches(layout, setup)) + " recompute " +
@@ -71,9 +80,15 @@ struct Case {
                std::string(to_string(setup.overlap_gradients)) + "/" +
                std::string(to_string(setup.overlap_p2p)) + " sequence parallel " +
                std::string(to_string(setup.sequence_parallel)) + " overlap " +
-               std::string(to_string(setup.overlap_tp));
+               std::string(to_string(setup.overlap_tp)) + sharding_text();
     }
 };
+
+/// Every layout of up to `most_ranks` ranks with data parallelism, with every ZeRO stage, shard
+/// size, way to reduce gradients and overlap; schedules, types, prefetch depths and memory modes in
+/// turn.
+std::vector<Case> sharded_grid(std::int64_t most_ranks,
+                               const std::vector<std::int64_t>& micro_batch_counts);
 
 /// Every layout of up to `most_ranks` ranks (tp a power of two) with the given micro-batch counts,
 /// all schedules, recomputations and overlaps, with and without sequence parallelism, both shapes.

@@ -93,7 +93,7 @@ bool works_in_place(const Op& op) {
     }
     const auto* elementwise = std::get_if<Elementwise>(compute);
     if (elementwise == nullptr) {
-        return false;
+        return std::holds_alternative<OptimizerStep>(*compute);
     }
     switch (elementwise->kind) {
         case ElementwiseKind::bias_add:
@@ -104,10 +104,28 @@ bool works_in_place(const Op& op) {
         case ElementwiseKind::norm_backward:
         case ElementwiseKind::bias_gradient:
         case ElementwiseKind::embedding_backward:
+        case ElementwiseKind::sum_of_squares:
+        case ElementwiseKind::gradient_add:
             return true;
         default:
             return false;
     }
+}
+
+/// Whether the shorter operand of a reduce-scatter or all-gather is this rank's part of the other.
+bool works_on_own_part(const StepProgram& program, const Op& op) {
+    const auto* communication = std::get_if<CommOp>(&op);
+    const auto* collective =
+        communication == nullptr ? nullptr : std::get_if<Collective>(communication);
+    if (collective == nullptr) {
+        return false;
+    }
+    const std::int64_t rank =
+        program.groups[collective->group.index()].rank_of(program.rank).value();
+    const bool scatters = collective->kind == CollectiveKind::reduce_scatter;
+    const Slice& whole = scatters ? collective->input : collective->output;
+    const Slice& part = scatters ? collective->output : collective->input;
+    return part.offset == whole.offset + rank * part.elements;
 }
 
 /// Who wrote each element of a space last.
@@ -232,7 +250,9 @@ std::vector<std::string> overlaps_in(const StepProgram& program) {
                                        y.offset < x.offset + x.elements;
                     const bool write =
                         uses[a].access == Access::write || uses[b].access == Access::write;
-                    if (touch && write && !(x == y && works_in_place(block.ops[i].op))) {
+                    const bool allowed = (x == y && works_in_place(block.ops[i].op)) ||
+                                         works_on_own_part(program, block.ops[i].op);
+                    if (touch && write && !allowed) {
                         found.push_back(fmt::format("{} op {}", block.name, i));
                     }
                 }

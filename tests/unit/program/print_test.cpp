@@ -143,7 +143,8 @@ TEST(ParseProgram, names_the_line_and_what_is_wrong_with_it) {
     expect("block 0 b\nop 0 compute forward zero rows 1 columns 2 -> gradient[0-2]",
            "line 2: 'gradient[0-2]' is not a slice such as saved[0+64]");
     expect("block 0 b\nop 0 compute forward zero rows 1 columns 2 -> memory[0+2]",
-           "line 2: 'memory' is not one of parameter, gradient, saved, workspace or scalar");
+           "line 2: 'memory' is not one of parameter, gradient, saved, workspace, scalar, master, "
+           "adam_m or adam_v");
     expect("program rank 0 stage 0 precision fp32 twice", "line 1: the line should end at 'twice'");
     expect("steps 3", "line 1: 'steps' is not one of program, extents, group, block, op or task");
 }

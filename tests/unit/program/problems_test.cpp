@@ -77,6 +77,36 @@ std::vector<Wrong> wrong_inputs() {
         w.setup.precision = Precision::fp8;
     });
     add("hidden: 0", [](Wrong& w) { w.model.hidden = 0; });
+    add("shard: 2 is given with zero 0", [](Wrong& w) {
+        w.layout.dp = 4;
+        w.layout.shard = 2;
+    });
+    const auto add_sharded = [&](const char* key, Zero zero, const auto& change) {
+        add(key, [&](Wrong& w) {
+            w.layout.dp = 4;
+            w.setup.zero = zero;
+            change(w);
+        });
+    };
+    add_sharded("shard: 1 shards nothing", Zero::gradients, [](Wrong& w) { w.layout.shard = 1; });
+    add_sharded("shard: 3 does not divide", Zero::gradients, [](Wrong& w) { w.layout.shard = 3; });
+    add_sharded("shard: -2 does not", Zero::gradients, [](Wrong& w) { w.layout.shard = -2; });
+    add_sharded("gradient_reduction: every", Zero::optimizer, [](Wrong& w) {
+        w.setup.gradient_reduction = GradientReduction::every_micro_batch;
+    });
+    add_sharded(
+        "memory: aliased", Zero::optimizer, [](Wrong& w) { w.setup.memory = MemoryMode::aliased; });
+    add_sharded("memory: aliased", Zero::parameters, [](Wrong& w) {
+        w.setup.memory = MemoryMode::aliased;  // two micro-batches, reduced after the last
+    });
+    add_sharded(
+        "precision: fp8", Zero::parameters, [](Wrong& w) { w.setup.precision = Precision::fp8; });
+    add_sharded("prefetch: -1", Zero::parameters, [](Wrong& w) { w.setup.prefetch = -1; });
+    add("gradient_type: bf16", [](Wrong& w) { w.setup.gradient_type = DType::bf16; });
+    add("gradient_type: fp16", [](Wrong& w) {
+        w.setup.precision = Precision::fp16;
+        w.setup.gradient_type = DType::fp16;
+    });
     return list;
 }
 

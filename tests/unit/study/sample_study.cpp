@@ -88,6 +88,7 @@ CollectiveRow all_reduce(std::string group,
     const auto n = static_cast<double>(ranks);
     return {.kind = "all_reduce",
             .group = std::move(group),
+            .algorithm = "ring",
             .ranks = ranks,
             .count = 21,
             .bytes = bytes,

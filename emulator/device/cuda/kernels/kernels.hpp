@@ -36,11 +36,16 @@ void run_elementwise(const Elementwise& op,
                      std::span<const Operand> writes,
                      const KernelContext& context);
 
-/// One step of Adam on arrays.weight.elements parameters.
+/// One step of Adam on arrays.weight.elements parameters; gradients are fp32.
 void adam(const AdamArrays& arrays, const KernelContext& context);
 
-/// data <- approximately normal values of standard deviation `deviation`; the CPU's values.
-void fill_random(const Operand& data, float deviation, std::uint32_t seed, cudaStream_t stream);
+/// data <- approximately normal values of standard deviation `deviation`, those of an array with
+/// this seed from its element `first` on; the CPU's values.
+void fill_random(const Operand& data,
+                 float deviation,
+                 std::uint32_t seed,
+                 cudaStream_t stream,
+                 std::int64_t first = 0);
 void fill_zero(const Operand& data, cudaStream_t stream);
 /// Of the same type and length.
 void copy(const Operand& from, const Operand& to, cudaStream_t stream);

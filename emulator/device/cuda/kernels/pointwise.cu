@@ -158,8 +158,11 @@ void launch(const Maker& maker,
 constexpr int adam_width = 4;  // elements: 16 bytes of each fp32 array
 
 template <int width, class T>
-__device__ __forceinline__ void adam_pack(const AdamArrays& arrays, T* weight, std::int64_t at) {
-    const auto gradient = load_once<width>(arrays.gradient + at);
+__device__ __forceinline__ void adam_pack(const AdamArrays& arrays,
+                                          const float* gradients,
+                                          T* weight,
+                                          std::int64_t at) {
+    const auto gradient = load_once<width>(gradients + at);
     const auto old_master = load_once<width>(arrays.master + at);
     const auto old_m = load_once<width>(arrays.m + at);
     const auto old_v = load_once<width>(arrays.v + at);
@@ -180,24 +183,26 @@ __device__ __forceinline__ void adam_pack(const AdamArrays& arrays, T* weight, s
 }
 
 template <class T>
-__global__ void __launch_bounds__(block_threads)
-    adam_elements(const AdamArrays arrays, T* weight, const VectorSplit split) {
+__global__ void __launch_bounds__(block_threads) adam_elements(const AdamArrays arrays,
+                                                               const float* gradients,
+                                                               T* weight,
+                                                               const VectorSplit split) {
     const std::int64_t first = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
     const std::int64_t step = std::int64_t{gridDim.x} * block_threads;
     for (std::int64_t vector = first; vector < split.vectors; vector += step) {
-        adam_pack<adam_width>(arrays, weight, split.head + vector * adam_width);
+        adam_pack<adam_width>(arrays, gradients, weight, split.head + vector * adam_width);
     }
     for (std::int64_t i = first; i < split.head + split.tail; i += step) {
-        adam_pack<1>(arrays, weight, outside<adam_width>(split, i));
+        adam_pack<1>(arrays, gradients, weight, outside<adam_width>(split, i));
     }
 }
 
 template <class T>
-__global__ void __launch_bounds__(block_threads)
-    random_elements(T* to, std::int64_t elements, float deviation, std::uint32_t seed) {
+__global__ void __launch_bounds__(block_threads) random_elements(
+    T* to, std::int64_t elements, float deviation, std::uint32_t seed, std::int64_t first) {
     for (std::int64_t i = std::int64_t{blockIdx.x} * block_threads + threadIdx.x; i < elements;
          i += std::int64_t{gridDim.x} * block_threads) {
-        put(to + i, normal_value(seed, static_cast<std::uint32_t>(i), deviation));
+        put(to + i, normal_value(seed, static_cast<std::uint32_t>(first + i), deviation));
     }
 }
 
@@ -215,6 +220,7 @@ void run_pointwise(const Elementwise& op,
         case ElementwiseKind::gelu_backward:
             return launch(GeluBackward{}, reads, writes[0], context);
         case ElementwiseKind::residual_add:
+        case ElementwiseKind::gradient_add:
             return launch(Add{}, reads, writes[0], context);
         case ElementwiseKind::scale:
             return launch(Clip{reads[1].as<const float>()}, reads, writes[0], context);
@@ -226,11 +232,12 @@ void run_pointwise(const Elementwise& op,
 }  // namespace detail
 
 void adam(const AdamArrays& arrays, const KernelContext& context) {
+    TD_EXPECT(arrays.gradient.dtype == DType::fp32);
     const auto fp32 = [](const float* array) {
         return Placement{reinterpret_cast<std::uintptr_t>(array), sizeof(float)};
     };
     const std::array places{placement_of(arrays.weight),
-                            fp32(arrays.gradient),
+                            placement_of(arrays.gradient),
                             fp32(arrays.master),
                             fp32(arrays.m),
                             fp32(arrays.v)};
@@ -241,18 +248,22 @@ void adam(const AdamArrays& arrays, const KernelContext& context) {
     with_type(arrays.weight.dtype, [&](auto type) {
         using T = decltype(type);
         adam_elements<<<grid, block_threads, 0, context.stream>>>(
-            arrays, arrays.weight.as<T>(), split);
+            arrays, arrays.gradient.as<const float>(), arrays.weight.as<T>(), split);
     });
     check_launch("adam_elements");
 }
 
-void fill_random(const Operand& data, float deviation, std::uint32_t seed, cudaStream_t stream) {
+void fill_random(const Operand& data,
+                 float deviation,
+                 std::uint32_t seed,
+                 cudaStream_t stream,
+                 std::int64_t first) {
     constexpr int many_multiprocessors = 256;  // it runs once: the grid need not fit the device
     const dim3 grid = grid_of(loop_blocks(data.elements, block_threads, many_multiprocessors));
     with_type(data.dtype, [&](auto type) {
         using T = decltype(type);
         random_elements<<<grid, block_threads, 0, stream>>>(
-            data.as<T>(), data.elements, deviation, seed);
+            data.as<T>(), data.elements, deviation, seed, first);
     });
     check_launch("random_elements");
 }

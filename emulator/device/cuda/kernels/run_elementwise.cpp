@@ -31,6 +31,7 @@ Run kernel_of(ElementwiseKind kind) {
         case ElementwiseKind::gelu_backward:
         case ElementwiseKind::residual_add:
         case ElementwiseKind::scale:
+        case ElementwiseKind::gradient_add:
             return detail::run_pointwise;
         case ElementwiseKind::cross_entropy:
             return detail::run_cross_entropy;
@@ -66,10 +67,11 @@ bool is_fp32_result(const Elementwise& op, std::size_t write) {
     }
 }
 
-/// cross_entropy's reads after the logits, and the sum of squares that `scale` reads, are scalars.
+/// cross_entropy's reads after the logits, and the sums of squares that are read, are scalars.
 std::size_t reads_in_precision(const Elementwise& op) {
-    const bool scalars =
-        op.kind == ElementwiseKind::cross_entropy || op.kind == ElementwiseKind::scale;
+    const bool scalars = op.kind == ElementwiseKind::cross_entropy ||
+                         op.kind == ElementwiseKind::scale ||
+                         op.kind == ElementwiseKind::sum_of_squares;
     return scalars ? 1 : op.reads.size();
 }
 

@@ -10,7 +10,7 @@ namespace traindyno::cuda::detail {
 
 using Operands = std::span<const Operand>;
 
-/// gelu_forward, gelu_backward, residual_add, scale
+/// gelu_forward, gelu_backward, residual_add, scale, gradient_add
 void run_pointwise(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
 /// bias_add, swiglu_forward, swiglu_backward
 void run_column_walks(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);

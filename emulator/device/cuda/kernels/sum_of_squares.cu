@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 __global__ void __launch_bounds__(total_threads)
-    add_up(const float* partial, std::int64_t count, float* total) {
+    add_up(const float* partial, std::int64_t count, const float* before, float* total) {
     __shared__ Slots slots[1];
     double own = 0;
     for (std::int64_t i = threadIdx.x; i < count; i += total_threads) {
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(total_threads)
     }
     const float sum = reduce_block<Sum>(static_cast<float>(own), slots[0]);
     if (threadIdx.x == 0) {
-        *total = sum;
+        *total = before == nullptr ? sum : *before + sum;
     }
 }
 
@@ -85,7 +85,9 @@ void run_sum_of_squares(const Elementwise& /*op*/,
             reads[0].as<const T>(), split, context.scratch);
     });
     check_launch("sum_squares");
-    add_up<<<1, total_threads, 0, context.stream>>>(context.scratch, blocks, writes[0].as<float>());
+    const float* before = reads.size() == 2 ? reads[1].as<const float>() : nullptr;
+    add_up<<<1, total_threads, 0, context.stream>>>(
+        context.scratch, blocks, before, writes[0].as<float>());
     check_launch("add_up");
 }
 

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectives/reduce/reduce.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <type_traits>
+
+#include "collectives/half_types.hpp"
+#include "collectives/reduce/bf16_pairs.hpp"
+#include "collectives/reduce/fp16_blocks.hpp"
+#include "collectives/reduce/stream.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/base/vector_clones.hpp"
+
+namespace traindyno {
+
+namespace {
+
+/// Elements reduced at a time: the accumulators stay in the first-level cache.
+constexpr std::size_t block_elements = 1024;
+/// Inputs read side by side: the accumulators are loaded and stored once for all of them.
+constexpr std::size_t widest = 4;
+
+template <class T>
+constexpr bool is_half = std::is_same_v<T, Bf16> || std::is_same_v<T, Fp16>;
+
+template <class T>
+using Accumulator = std::conditional_t<is_half<T>, float, T>;
+
+template <class T>
+[[gnu::always_inline]] inline Accumulator<T> load(T value) {
+    if constexpr (is_half<T>) {
+        return to_float(value);
+    } else {
+        return value;
+    }
+}
+
+struct Sum {
+    template <class A>
+    [[gnu::always_inline]] static A of(A a, A b) {
+        if constexpr (std::is_integral_v<A>) {
+            using Wrapping = std::make_unsigned_t<A>;
+            return static_cast<A>(static_cast<Wrapping>(a) + static_cast<Wrapping>(b));
+        } else {
+            return a + b;
+        }
+    }
+};
+
+struct Max {
+    template <class A>
+    [[gnu::always_inline]] static A of(A a, A b) {
+        return a < b ? b : a;
+    }
+};
+
+/// into <- the reduction of `count` elements of each of `n` inputs.
+template <class T, class Operation, std::size_t n>
+TD_CLONES void begin_block(const T* const* inputs,
+                           Accumulator<T>* __restrict into,
+                           std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        Accumulator<T> value = load(inputs[0][i]);
+        for (std::size_t k = 1; k < n; ++k) {
+            value = Operation::of(value, load(inputs[k][i]));
+        }
+        into[i] = value;
+    }
+}
+
+/// into <- the reduction of `into` and `count` elements of each of `n` inputs.
+template <class T, class Operation, std::size_t n>
+TD_CLONES void continue_block(const T* const* inputs,
+                              Accumulator<T>* __restrict into,
+                              std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        Accumulator<T> value = into[i];
+        for (std::size_t k = 0; k < n; ++k) {
+            value = Operation::of(value, load(inputs[k][i]));
+        }
+        into[i] = value;
+    }
+}
+
+template <class A>
+TD_CLONES void divide(A* values, std::size_t count, A by) {
+    for (std::size_t i = 0; i < count; ++i) {
+        values[i] /= by;
+    }
+}
+
+template <class T>
+using Kernel = void (*)(const T* const*, Accumulator<T>*, std::size_t);
+
+template <class T, class Operation>
+constexpr std::array<Kernel<T>, widest> begin_kernels{&begin_block<T, Operation, 1>,
+                                                      &begin_block<T, Operation, 2>,
+                                                      &begin_block<T, Operation, 3>,
+                                                      &begin_block<T, Operation, 4>};
+template <class T, class Operation>
+constexpr std::array<Kernel<T>, widest> continue_kernels{&continue_block<T, Operation, 1>,
+                                                         &continue_block<T, Operation, 2>,
+                                                         &continue_block<T, Operation, 3>,
+                                                         &continue_block<T, Operation, 4>};
+
+using PairKernel = void (*)(const Bf16Pair* const*, float*, float*, std::size_t);
+
+template <class Operation, Start start>
+constexpr std::array<PairKernel, widest> pair_kernels{&reduce_pairs<Operation, 1, start>,
+                                                      &reduce_pairs<Operation, 2, start>,
+                                                      &reduce_pairs<Operation, 3, start>,
+                                                      &reduce_pairs<Operation, 4, start>};
+
+/// Blocks of up to `widest` inputs.
+template <class T>
+struct Blocks {
+    std::array<const T*, widest> at{};
+    std::size_t inputs = 0;
+    std::size_t count = 0;
+    Start start = Start::fresh;
+};
+
+/// sums <- the reduction of the blocks and, where they continue, of `sums`.
+template <class Operation, class T>
+void add_blocks(const Blocks<T>& blocks, Accumulator<T>* sums) {
+    const auto& kernels =
+        blocks.start == Start::fresh ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
+    kernels[blocks.inputs - 1](blocks.at.data(), sums, blocks.count);
+}
+
+template <class Operation>
+void add_fp16(const Blocks<Fp16>& blocks, float* sums) {
+    std::array<std::array<float, block_elements>, widest> widened;
+    Blocks<float> floats{.inputs = blocks.inputs, .count = blocks.count, .start = blocks.start};
+    for (std::size_t k = 0; k < blocks.inputs; ++k) {
+        widen(blocks.at[k], widened[k].data(), blocks.count);
+        floats.at[k] = widened[k].data();
+    }
+    add_blocks<Operation>(floats, sums);
+}
+
+/// The sums of all first members of pairs, then of all second ones, then of what has no partner.
+template <class Operation>
+void add_bf16(const Blocks<Bf16>& blocks, float* sums) {
+    const std::size_t pairs = blocks.count / 2;
+    std::array<const Bf16Pair*, widest> at{};
+    Blocks<Bf16> rest{.inputs = blocks.inputs, .count = blocks.count % 2, .start = blocks.start};
+    for (std::size_t k = 0; k < blocks.inputs; ++k) {
+        at[k] = reinterpret_cast<const Bf16Pair*>(blocks.at[k]);
+        rest.at[k] = blocks.at[k] + 2 * pairs;
+    }
+    const auto& kernels = blocks.start == Start::fresh ? pair_kernels<Operation, Start::fresh>
+                                                       : pair_kernels<Operation, Start::continued>;
+    kernels[blocks.inputs - 1](at.data(), sums, sums + pairs, pairs);
+    add_blocks<Operation>(rest, sums + 2 * pairs);
+}
+
+/// What add_bf16 left.
+void round(const float* sums, Bf16* to, std::size_t count) {
+    const std::size_t pairs = count / 2;
+    round_pairs(sums, sums + pairs, reinterpret_cast<Bf16Pair*>(to), pairs);
+    if (count % 2 != 0) {
+        to[count - 1] = to_bf16(sums[count - 1]);
+    }
+}
+
+/// Elements [first, first + count) of all inputs into `sums`.
+template <class T, class Operation>
+void accumulate(std::span<const std::byte* const> inputs,
+                std::size_t first,
+                std::size_t count,
+                Accumulator<T>* sums) {
+    for (std::size_t input = 0; input < inputs.size(); input += widest) {
+        Blocks<T> blocks{.inputs = std::min(widest, inputs.size() - input),
+                         .count = count,
+                         .start = input == 0 ? Start::fresh : Start::continued};
+        for (std::size_t k = 0; k < blocks.inputs; ++k) {
+            blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k]) + first;
+        }
+        if constexpr (std::is_same_v<T, Fp16>) {
+            add_fp16<Operation>(blocks, sums);
+        } else if constexpr (std::is_same_v<T, Bf16>) {
+            add_bf16<Operation>(blocks, sums);
+        } else {
+            add_blocks<Operation>(blocks, sums);
+        }
+    }
+}
+
+void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
+    std::memcpy(to, from, bytes);
+}
+
+template <class T, class Operation>
+void reduce_typed(std::span<const std::byte* const> inputs,
+                  std::span<std::byte* const> outputs,
+                  std::size_t bytes,
+                  const ReduceRule& rule,
+                  Stores stores) {
+    TD_EXPECT(bytes % sizeof(T) == 0);
+    const auto write = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
+    alignas(64) std::array<Accumulator<T>, block_elements> sums;
+    alignas(64) std::array<T, is_half<T> ? block_elements : 0> rounded;
+    for (std::size_t first = 0; first < bytes / sizeof(T); first += block_elements) {
+        const std::size_t count = std::min(block_elements, bytes / sizeof(T) - first);
+        accumulate<T, Operation>(inputs, first, count, sums.data());
+        if (rule.reduction == Reduction::average) {
+            divide(sums.data(), count, static_cast<Accumulator<T>>(rule.members));
+        }
+        const void* result = sums.data();
+        if constexpr (is_half<T>) {
+            round(sums.data(), rounded.data(), count);
+            result = rounded.data();
+        }
+        for (std::byte* const output : outputs) {
+            write(static_cast<const std::byte*>(result),
+                  output + first * sizeof(T),
+                  count * sizeof(T));
+        }
+    }
+    if (stores == Stores::streamed) {
+        finish_streaming();
+    }
+}
+
+template <class T>
+void reduce_elements(std::span<const std::byte* const> inputs,
+                     std::span<std::byte* const> outputs,
+                     std::size_t bytes,
+                     const ReduceRule& rule,
+                     Stores stores) {
+    if (rule.reduction == Reduction::max) {
+        reduce_typed<T, Max>(inputs, outputs, bytes, rule, stores);
+    } else {
+        reduce_typed<T, Sum>(inputs, outputs, bytes, rule, stores);
+    }
+}
+
+}  // namespace
+
+void reduce(std::span<const std::byte* const> inputs,
+            std::span<std::byte* const> outputs,
+            std::size_t bytes,
+            const ReduceRule& rule,
+            Stores stores) {
+    TD_EXPECT(!inputs.empty() && rule.members > 0);
+    switch (rule.type) {
+        case DType::fp32:
+            return reduce_elements<float>(inputs, outputs, bytes, rule, stores);
+        case DType::bf16:
+            return reduce_elements<Bf16>(inputs, outputs, bytes, rule, stores);
+        case DType::fp16:
+            return reduce_elements<Fp16>(inputs, outputs, bytes, rule, stores);
+        case DType::fp64:
+            return reduce_elements<double>(inputs, outputs, bytes, rule, stores);
+        case DType::int32:
+            return reduce_elements<std::int32_t>(inputs, outputs, bytes, rule, stores);
+        case DType::int64:
+            return reduce_elements<std::int64_t>(inputs, outputs, bytes, rule, stores);
+    }
+}
+
+}  // namespace traindyno

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that a process has under way in shared memory: one communicator and what was split from it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectives/shm/group_queue.hpp"
+
+namespace traindyno {
+
+/// Whoever asks for one operation advances all: a rank that waits for one must not withhold another
+/// from its peers.
+class Progress {
+  public:
+    /// `ranks` share this host. With more of them than processors, waiting makes way at once.
+    explicit Progress(std::int64_t ranks);
+
+    /// Queues without operations are forgotten, and come back with the next one.
+    void add(const std::shared_ptr<GroupQueue>& queue);
+    /// One piece of work on each group. Where all of them wait, this rank's processor goes to other
+    /// processes.
+    void advance();
+
+    /// What this process carries besides: asked while everything here waits, since libraries only
+    /// move messages when they are called.
+    void also_ask(std::shared_ptr<Pending> elsewhere);
+
+    /// There are more ranks than processors: another phase means that all must get one again.
+    [[nodiscard]] bool crowded() const { return spins_ == 0; }
+
+    /// How often in a row `advance` found nothing to do.
+    [[nodiscard]] std::int64_t fruitless() const { return fruitless_; }
+
+  private:
+    void make_way();
+
+    std::int64_t spins_;
+    std::int64_t fruitless_ = 0;
+    std::vector<std::shared_ptr<GroupQueue>> active_;
+    std::vector<std::weak_ptr<Pending>> elsewhere_;
+};
+
+}  // namespace traindyno

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who carries the traffic of ranks without GPUs.
+#pragma once
+
+#include <memory>
+
+#include "collectives/auto/tuning_table.hpp"
+#include "collectives/communicator.hpp"
+#include "emulator/cli/backends.hpp"
+#include "emulator/cli/flag_reader.hpp"
+#include "emulator/cli/request.hpp"
+
+namespace traindyno {
+
+/// Sets request.collectives and request.tuning from --collectives and --tuning.
+void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems& problems);
+
+/// What --tuning's file says, where there is one. ConfigError.
+[[nodiscard]] TuningTable read_tuning(const MeasureRequest& request);
+
+/// Backend::make_traffic; the choices made are added to `resources.tuning`.
+[[nodiscard]] std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
+                                                              const StepProgram& program,
+                                                              const MeasureRequest& request,
+                                                              const RankResources& resources);
+
+}  // namespace traindyno

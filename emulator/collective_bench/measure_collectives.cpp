@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/collective_bench/measure_collectives.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include "collectives/control.hpp"
+#include "emulator/base/error.hpp"
+#include "emulator/base/quantity_text.hpp"
+#include "emulator/collective_bench/bench_buffers.hpp"
+#include "emulator/collective_bench/bench_pattern.hpp"
+#include "emulator/study/statistics.hpp"
+
+namespace traindyno {
+
+double BenchRow::algbw_gbs() const {
+    return time.p50 > 0 ? static_cast<double>(bytes().value()) / time.p50 / 1e9 : 0;
+}
+
+double BenchRow::busbw_gbs() const {
+    return algbw_gbs() * bus_factor(what.op, ranks);
+}
+
+namespace {
+
+/// Turns of each contender per size, when there are several: what drifts, drifts for all.
+constexpr std::int64_t turns_each = 5;
+
+/// One operation has no other work beside it: look without pause, but let others have the core.
+void finish(Pending pending) {
+    while (!pending.done()) {
+        sched_yield();
+    }
+}
+
+template <class T>
+std::vector<T> reduced_over_ranks(Communicator& control,
+                                  std::vector<T> values,
+                                  DType type,
+                                  Reduction reduction) {
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values));
+    finish(control.all_reduce(bytes, bytes, type, reduction, Urgency::immediate));
+    return values;
+}
+
+std::string describe(const BenchRow& row) {
+    return fmt::format(
+        "{} {} of {} bytes ({}{}, {})",
+        row.backend,
+        to_string(row.what.op),
+        row.bytes().value(),
+        to_string(row.what.type),
+        reduces(row.what.op) ? fmt::format(", {}", to_string(row.what.reduction)) : std::string{},
+        row.placement == Placement::in_place ? "in place" : "out of place");
+}
+
+/// Measures all contenders at one size and placement.
+class Measurement {
+  public:
+    Measurement(Communicator& control,
+                const std::vector<Contender>& contenders,
+                const BenchPlan& plan,
+                const BenchBuffers& buffers,
+                const OpShape& shape,
+                Placement placement)
+        : control_(control),
+          contenders_(contenders),
+          plan_(plan),
+          shape_(shape),
+          placement_(placement),
+          buffers_(buffers.of(plan.what, shape, placement, control.rank())),
+          seconds_(contenders.size()) {}
+
+    [[nodiscard]] std::vector<BenchRow> rows(std::uint64_t& round,
+                                             std::vector<std::string>& complaints) {
+        time();
+        std::vector<BenchRow> rows;
+        for (std::size_t i = 0; i < contenders_.size(); ++i) {
+            rows.push_back(row(i));
+            check(*contenders_[i].communicator, rows.back(), round, complaints);
+        }
+        return rows;
+    }
+
+  private:
+    void time() {
+        // Zeros stay zeros however often they are summed.
+        std::fill(buffers_.in.begin(), buffers_.in.end(), std::byte{0});
+        std::fill(buffers_.out.begin(), buffers_.out.end(), std::byte{0});
+        for (const Contender& contender : contenders_) {
+            for (std::int64_t i = 0; i < plan_.warm_up; ++i) {
+                run_once(*contender.communicator, plan_.what, buffers_.in, buffers_.out);
+            }
+        }
+        const std::int64_t turns =
+            contenders_.size() > 1 ? std::min(turns_each, plan_.iterations) : 1;
+        for (std::int64_t turn = 0; turn < turns; ++turn) {
+            const std::int64_t iterations =
+                plan_.iterations * (turn + 1) / turns - plan_.iterations * turn / turns;
+            for (std::size_t i = 0; i < contenders_.size(); ++i) {
+                take_turn(*contenders_[i].communicator, iterations, seconds_[i]);
+            }
+        }
+    }
+
+    void take_turn(Communicator& group, std::int64_t iterations, std::vector<double>& seconds) {
+        barrier(control_, Urgency::immediate);
+        auto begin = std::chrono::steady_clock::now();
+        for (std::int64_t i = 0; i < iterations; ++i) {
+            run_once(group, plan_.what, buffers_.in, buffers_.out);
+            const auto end = std::chrono::steady_clock::now();
+            seconds.push_back(std::chrono::duration<double>(end - begin).count());
+            begin = end;
+        }
+    }
+
+    [[nodiscard]] BenchRow row(std::size_t contender) {
+        const Contender& measured = contenders_[contender];
+        const std::vector<double> slowest =
+            reduced_over_ranks(control_, seconds_[contender], DType::fp64, Reduction::max);
+        BenchRow row{.backend = measured.name,
+                     .what = plan_.what,
+                     .placement = placement_,
+                     .ranks = control_.size(),
+                     .shape = shape_,
+                     .iterations = plan_.iterations,
+                     .time = summarize_iterations(slowest),
+                     .wrong = std::nullopt};
+        if (plan_.model) {
+            row.predicted_s = plan_.model(row.backend, row.what.op, row.bytes(), row.ranks);
+        }
+        return row;
+    }
+
+    void check(Communicator& group,
+               BenchRow& row,
+               std::uint64_t& round,
+               std::vector<std::string>& complaints) {
+        if (plan_.checks == 0) {
+            return;
+        }
+        row.wrong = 0;
+        for (std::int64_t i = 0; i < plan_.checks; ++i) {
+            const PatternVerdict own = checked(group, round++);
+            const std::int64_t wrong =
+                reduced_over_ranks(
+                    control_, std::vector<std::int64_t>{own.wrong}, DType::int64, Reduction::sum)
+                    .front();
+            *row.wrong += wrong;
+            if (wrong > 0) {
+                complain(row, own, complaints);
+            }
+        }
+    }
+
+    [[nodiscard]] PatternVerdict checked(Communicator& group, std::uint64_t round) const {
+        const BenchPattern pattern(plan_.what, control_.size(), round);
+        BenchPattern::poison(buffers_.out);
+        if (plan_.what.op != BenchOp::broadcast) {
+            pattern.fill(buffers_.in, control_.rank());
+        } else if (control_.rank() == plan_.what.root) {
+            pattern.fill(buffers_.out, control_.rank());
+        }
+        run_once(group, plan_.what, buffers_.in, buffers_.out);
+        return pattern.check(buffers_.out, control_.rank(), shape_.count);
+    }
+
+    void complain(const BenchRow& row,
+                  const PatternVerdict& own,
+                  std::vector<std::string>& complaints) const {
+        const std::string text = own.wrong == 0
+                                     ? std::string{}
+                                     : fmt::format(
+                                           "{}: {} wrong values on rank {}, first element {}: {}, "
+                                           "expected {}",
+                                           describe(row),
+                                           own.wrong,
+                                           control_.rank().value(),
+                                           own.first,
+                                           own.found,
+                                           own.expected);
+        for (std::string& each : all_gather_text(control_, text)) {
+            if (!each.empty()) {
+                complaints.push_back(std::move(each));
+            }
+        }
+    }
+
+    Communicator& control_;
+    const std::vector<Contender>& contenders_;
+    const BenchPlan& plan_;
+    OpShape shape_;
+    Placement placement_;
+    OpBuffers buffers_;
+    std::vector<std::vector<double>> seconds_;  ///< by contender and iteration, on this rank
+};
+
+/// Contender by contender, out of place before in place.
+std::vector<BenchRow> merged(const std::vector<std::vector<BenchRow>>& by_placement,
+                             std::size_t contenders) {
+    std::vector<BenchRow> rows;
+    for (std::size_t i = 0; i < contenders; ++i) {
+        for (const std::vector<BenchRow>& placement : by_placement) {
+            rows.push_back(placement[i]);
+        }
+    }
+    return rows;
+}
+
+}  // namespace
+
+void run_once(Communicator& group,
+              const BenchCase& what,
+              std::span<const std::byte> in,
+              std::span<std::byte> out) {
+    constexpr Urgency urgency = Urgency::immediate;
+    switch (what.op) {
+        case BenchOp::all_reduce:
+            return finish(group.all_reduce(in, out, what.type, what.reduction, urgency));
+        case BenchOp::reduce_scatter:
+            return finish(group.reduce_scatter(in, out, what.type, what.reduction, urgency));
+        case BenchOp::all_gather:
+            return finish(group.all_gather(in, out, urgency));
+        case BenchOp::all_to_all:
+            return finish(group.all_to_all(in, out, {}, urgency));
+        case BenchOp::broadcast:
+            return finish(group.broadcast(out, what.root, urgency));
+        case BenchOp::sendrecv: {
+            const std::int64_t rank = group.rank().value();
+            const std::int64_t size = group.size();
+            Pending received = group.recv(out, GroupRank{(rank + size - 1) % size}, 0);
+            finish(group.send(in, GroupRank{(rank + 1) % size}, 0));
+            return finish(std::move(received));
+        }
+    }
+}
+
+BenchTime summarize_iterations(const std::vector<double>& seconds) {
+    TD_EXPECT(!seconds.empty());
+    return {.min = percentile(seconds, 0),
+            .p50 = percentile(seconds, 0.5),
+            .p95 = percentile(seconds, 0.95),
+            .max = percentile(seconds, 1)};
+}
+
+std::vector<std::string> measure_collectives(Communicator& control,
+                                             const std::vector<Contender>& contenders,
+                                             const BenchPlan& plan,
+                                             const BenchListener& listener) {
+    TD_EXPECT(!contenders.empty() && !plan.shapes.empty() && plan.iterations > 0);
+    const BenchBuffers buffers(plan.shapes.back(), plan.what.type);
+    std::vector<std::string> complaints;
+    std::uint64_t round = 0;
+    for (const OpShape& shape : plan.shapes) {
+        std::vector<std::vector<BenchRow>> by_placement;
+        for (const Placement placement : {Placement::apart, Placement::in_place}) {
+            if (has(plan.what.op, placement)) {
+                listener.on_progress(
+                    fmt::format("{} {}",
+                                format_bytes(size_of(shape, plan.what.type)),
+                                placement == Placement::apart ? "out of place" : "in place"));
+                Measurement measurement(control, contenders, plan, buffers, shape, placement);
+                by_placement.push_back(measurement.rows(round, complaints));
+            }
+        }
+        listener.on_rows(merged(by_placement, contenders.size()));
+    }
+    return complaints;
+}
+
+}  // namespace traindyno

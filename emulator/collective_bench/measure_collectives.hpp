@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Measures and checks a collective on several communicators, side by side.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "collectives/communicator.hpp"
+#include "emulator/collective_bench/bench_row.hpp"
+
+namespace traindyno {
+
+/// A communicator of all ranks, and its name.
+struct Contender {
+    std::string name;
+    std::unique_ptr<Communicator> communicator;
+};
+
+struct BenchPlan {
+    BenchCase what;
+    std::vector<OpShape> shapes;
+    std::int64_t iterations = 20;
+    std::int64_t warm_up = 5;
+    std::int64_t checks = 1;  ///< operations compared with their expected result, per row
+    BenchModel model{};       ///< may be empty
+};
+
+/// Called on every rank, in the same order.
+struct BenchListener {
+    /// Begins with a size, e.g. "16.0 MiB in place".
+    std::function<void(const std::string& text)> on_progress;
+    /// The rows of one size, contender by contender, out of place before in place.
+    std::function<void(const std::vector<BenchRow>& rows)> on_rows;
+};
+
+/// For each size and placement: warm-up, then the contenders take turns, each turn some iterations
+/// that begin at a barrier, then the checks; nothing lies between the iterations of a turn. Where
+/// values are wrong, the result has a line for each row and rank that saw some: first element,
+/// value, expected value. Collective over `control`, which has the contenders' members.
+[[nodiscard]] std::vector<std::string> measure_collectives(Communicator& control,
+                                                           const std::vector<Contender>& contenders,
+                                                           const BenchPlan& plan,
+                                                           const BenchListener& listener);
+
+/// One operation, to its end.
+void run_once(Communicator& group,
+              const BenchCase& what,
+              std::span<const std::byte> in,
+              std::span<std::byte> out);
+
+/// Of one time per iteration; at least one.
+[[nodiscard]] BenchTime summarize_iterations(const std::vector<double>& seconds);
+
+}  // namespace traindyno
