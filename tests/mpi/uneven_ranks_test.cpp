@@ -24,7 +24,7 @@ TimedOptions uneven(std::int64_t rank) {
             .name = "uneven"};
 }
 
-void expect_to_finish(const TrainingSetup& setup) {
+void expect_to_finish(const TrainingSetup& setup, int steps) {
     const auto world = test::session().world();
     const Model model{.name = "tiny",
                       .layers = 3,
@@ -45,7 +45,7 @@ void expect_to_finish(const TrainingSetup& setup) {
         groups.push_back(world->split(0, static_cast<std::int32_t>(world->rank().value())));
     }
     Engine engine(order, *device, groups, {.timeout = std::chrono::seconds{20}});
-    for (int step = 0; step < 20; ++step) {
+    for (int step = 0; step < steps; ++step) {
         (void)engine.run_step(Traffic::real, Tracing::on);
     }
     EXPECT_GT(engine.checks().checked, 0);
@@ -53,16 +53,17 @@ void expect_to_finish(const TrainingSetup& setup) {
 }
 
 TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
-    expect_to_finish({.global_batch = 2});
+    expect_to_finish({.global_batch = 2}, 20);
 }
 
 TEST(UnevenRanks, finish_steps_with_sequence_parallelism) {
-    expect_to_finish({.global_batch = 2, .sequence_parallel = SequenceParallel::on});
+    expect_to_finish({.global_batch = 2, .sequence_parallel = SequenceParallel::on}, 5);
 }
 
 TEST(UnevenRanks, finish_steps_with_products_in_chunks) {
     expect_to_finish(
-        {.global_batch = 2, .sequence_parallel = SequenceParallel::on, .overlap_tp = Overlap::on});
+        {.global_batch = 2, .sequence_parallel = SequenceParallel::on, .overlap_tp = Overlap::on},
+        5);
 }
 
 }  // namespace
