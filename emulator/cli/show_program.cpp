@@ -67,19 +67,6 @@ std::string grid_text(const PassTimeline& timeline) {
     return text;
 }
 
-std::string bubble_formula(const Pipeline& pipeline) {
-    switch (pipeline.schedule) {
-        case Schedule::gpipe:
-        case Schedule::one_f_one_b:
-            break;
-        case Schedule::interleaved:
-            return "(p-1)(F+B)/v, Narayanan et al., SC'21, section 2.2";
-        case Schedule::zero_bubble:
-            return "(p-1)(F+B-W), Qi et al., ICLR 2024, table 2";
-    }
-    return "(p-1)(F+B), Narayanan et al., SC'21, section 2.2";
-}
-
 std::string bubble_text(const PassTimeline& timeline, const std::string& time_unit) {
     const PassTimes times = timeline.mean_times();
     const double idle = timeline.mean_idle_seconds();
@@ -91,16 +78,15 @@ std::string bubble_text(const PassTimeline& timeline, const std::string& time_un
     if (times.weights > 0) {
         passes += fmt::format(", W {}", seconds_text(times.weights, time_unit));
     }
-    return fmt::format(
-        "One micro-batch in the average stage: {}\n"
-        "Bubble: {} of the program, {} by the formula {}\n"
-        "Step without traffic and optimizer: {}, of which the bubble is {:.1f} %\n",
-        passes,
-        seconds_text(idle, time_unit),
-        seconds_text(formula, time_unit),
-        bubble_formula(timeline.pipeline),
-        seconds_text(busy + idle, time_unit),
-        100 * idle / (busy + idle));
+    return fmt::format("One micro-batch in the average stage: {}\n"
+                       "Bubble: {} of the program, {} by the formula {}\n"
+                       "Step without traffic and optimizer: {}, of which the bubble is {:.1f} %\n",
+                       passes,
+                       seconds_text(idle, time_unit),
+                       seconds_text(formula, time_unit),
+                       bubble_formula(timeline.pipeline.schedule),
+                       seconds_text(busy + idle, time_unit),
+                       100 * idle / (busy + idle));
 }
 
 }  // namespace traindyno

@@ -16,7 +16,4 @@ namespace traindyno {
 /// `time_unit` is "" for unit time, else "s".
 [[nodiscard]] std::string bubble_text(const PassTimeline& timeline, const std::string& time_unit);
 
-/// "Narayanan et al." of the formula behind bubble().
-[[nodiscard]] std::string bubble_formula(const Pipeline& pipeline);
-
 }  // namespace traindyno

@@ -108,6 +108,19 @@ std::vector<Pass> passes_of(const Pipeline& pipeline, Stage stage) {
     return passes.take();
 }
 
+std::string_view bubble_formula(Schedule schedule) {
+    switch (schedule) {
+        case Schedule::gpipe:
+        case Schedule::one_f_one_b:
+            break;
+        case Schedule::interleaved:
+            return "(p-1)(F+B)/v (Narayanan et al., SC'21, section 2.2)";
+        case Schedule::zero_bubble:
+            return "(p-1)(F+B-W) (Qi et al., ICLR 2024, table 2)";
+    }
+    return "(p-1)(F+B) (Narayanan et al., SC'21, section 2.2)";
+}
+
 double bubble(const Pipeline& pipeline, const PassTimes& times) {
     const auto others = static_cast<double>(pipeline.stages - 1);
     const double both = times.forward + times.backward;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "emulator/base/enum_names.hpp"
@@ -82,5 +83,8 @@ struct PassTimes {
 /// (p-1)(F+B+W); interleaved: 1/v of it (SC'21, section 2.2). ZB-H1: (p-1)(F+B-W) (ICLR 2024,
 /// table 2), of which a W longer than F saves F only, and m < p micro-batches have m-1 to defer.
 [[nodiscard]] double bubble(const Pipeline& pipeline, const PassTimes& times);
+
+/// The formula as its paper writes it, and where: "(p-1)(F+B) (...)".
+[[nodiscard]] std::string_view bubble_formula(Schedule schedule);
 
 }  // namespace traindyno

@@ -68,6 +68,15 @@ TEST(PointSummary, splits_the_bubble_by_the_mean_stage) {
     EXPECT_NEAR(point.budget.total(), 1.0, 1e-12);
 }
 
+TEST(PointSummary, interleaving_divides_the_bubble_by_the_chunks) {
+    PointPlan plan = plan_for({.pp = 2}, 4);
+    plan.setup.schedule = Schedule::interleaved;
+    plan.setup.virtual_stages = 2;
+    const Point point = summarize_point(
+        plan, 1, {record(3, 1.0, 0.8, GroupKind::pp), record(3, 1.0, 0.4, GroupKind::pp)});
+    EXPECT_NEAR(point.budget[Category::bubble], 0.15 / 2, 1e-12);
+}
+
 TEST(PointSummary, counts_tokens_and_model_flops) {
     const PointPlan plan = plan_for({.dp = 2}, 6);
     RankRecord rank = record(2, 0.5, 0.5, GroupKind::dp);
