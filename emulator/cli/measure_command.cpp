@@ -11,6 +11,7 @@
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
+#include "emulator/cli/import_flags.hpp"
 #include "emulator/cli/launch_check.hpp"
 #include "emulator/cli/progress.hpp"
 #include "emulator/cli/request.hpp"
@@ -227,6 +228,10 @@ std::string on_first(Communicator& world, Action&& action) {
     return answer.substr(1);
 }
 
+void append(std::vector<std::string>& list, const std::vector<std::string>& more) {
+    list.insert(list.end(), more.begin(), more.end());
+}
+
 /// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
 GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
     if (!may_use_gpu(flags)) {
@@ -291,7 +296,9 @@ ExitCode measure_command(const Flags& flags,
     const auto world = session.world();
     const GpuInventory gpus = agree_on_gpus(*world, flags, session.rank());
     const MeasureRequest request = measure_request(flags, session.size(), gpus, problems);
-    const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
+    LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
+    append(launch.flags, import_gaps(flags));
+    append(launch.notes, import_notes(flags));
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
     const std::vector<bool> skip = begin(*world, recorder);
     std::optional<ProgressLine> line;

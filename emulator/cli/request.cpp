@@ -27,9 +27,23 @@ struct EnumNames<DeviceChoice> {
 
 namespace {
 
-void read_model(const FlagReader& read, Workload& workload, Problems& problems) {
+/// The model that an import described; --model wins over it.
+std::optional<Model> imported_model(const Flags& flags) {
+    for (const FlagImport& each : flags.imports) {
+        if (each.content.model) {
+            return each.content.model;
+        }
+    }
+    return std::nullopt;
+}
+
+void read_model(const Flags& flags,
+                const FlagReader& read,
+                Workload& workload,
+                Problems& problems) {
     const auto name = read.text("model");
-    if (!name) {
+    const std::optional<Model> imported = imported_model(flags);
+    if (!name && !(imported && !read.given("model"))) {
         if (!read.given("model")) {
             problems.add(
                 "--model: missing (there is nothing to train) name one, e.g. --model gpt3-125m");
@@ -40,7 +54,7 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
                                    .layers = read.count("layers"),
                                    .seq = read.count("seq")};
     problems.collect([&] {
-        const Model loaded = load_model(*name);
+        const Model loaded = name ? load_model(*name) : *imported;
         workload.model = apply(loaded, overrides);
         if (workload.model != loaded) {
             workload.original = loaded;
@@ -48,9 +62,12 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
     });
 }
 
-Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
+Workload read_workload(const Flags& flags,
+                       const FlagReader& read,
+                       Precision default_precision,
+                       Problems& problems) {
     Workload workload;
-    read_model(read, workload, problems);
+    read_model(flags, read, workload, problems);
     const TrainingSetup defaults;
     workload.setup = {
         .micro_batch = read.count("micro-batch").value_or(1),
@@ -317,7 +334,7 @@ MeasureRequest measure_request(const Flags& flags,
     const FlagReader read(flags.values, problems);
     MeasureRequest request;
     request.device = device_of(read, gpus);
-    request.workload = read_workload(read, default_precision(request.device), problems);
+    request.workload = read_workload(flags, read, default_precision(request.device), problems);
     request.scaling = read.choice<Scaling>("scaling").value_or(Scaling::weak);
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);
@@ -350,7 +367,7 @@ MeasureRequest measure_request(const Flags& flags,
 DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
     const FlagReader read(flags.values, problems);
     DescribeArguments arguments;
-    arguments.workload = read_workload(read, Precision::bf16, problems);
+    arguments.workload = read_workload(flags, read, Precision::bf16, problems);
     arguments.layout = {.tp = arguments.workload.tp,
                         .cp = 1,
                         .ep = 1,
