@@ -16,7 +16,7 @@ namespace {
 /// Megatron's buckets hold max(40e6, 1e6 x data-parallel ranks) parameters when their reduction
 /// overlaps backward, and everything otherwise (DistributedDataParallelConfig).
 constexpr std::int64_t default_bucket_elements = 40'000'000;
-constexpr std::string_view one_bucket = "1PiB";
+constexpr std::string_view one_bucket = "1000000GB";  // more than any stage has
 
 /// Arguments that ask for what is computed anyway: no dropout, clipping, Megatron's padding.
 bool means_the_same(const Argument& argument) {

@@ -123,7 +123,7 @@ TEST(Megatron, has_megatrons_defaults_where_nothing_is_said) {
     const Imported plain = with("");
     EXPECT_EQ(setting(plain, "precision"), "fp32");
     EXPECT_EQ(setting(plain, "overlap-gradients"), "off");
-    EXPECT_EQ(setting(plain, "bucket"), "1PiB");
+    EXPECT_EQ(setting(plain, "bucket"), "1000000GB");
     EXPECT_EQ(setting(plain, "zero"), "(none)");
     EXPECT_EQ(setting(with("--pipeline-model-parallel-size 4"), "overlap-p2p"), "off");
     EXPECT_EQ(with("--swiglu").model.value().ffn, 8 * 1024 / 3 / 64 * 64);
