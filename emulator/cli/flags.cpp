@@ -11,6 +11,7 @@
 
 #include "emulator/base/config_files.hpp"
 #include "emulator/cli/flag_table.hpp"
+#include "emulator/cli/import_flags.hpp"
 
 namespace traindyno {
 
@@ -234,6 +235,7 @@ Flags collect(const Subcommand& subcommand, Problems& problems) {
         const std::string path = study->text;
         problems.collect([&] { read_study_file(path, subcommand.spec->bit, flags, problems); });
     }
+    apply_imports(flags, problems);
     return flags;
 }
 

@@ -31,7 +31,7 @@ void check_workload(const Workload& workload, const Layout& layout, Problems& pr
 DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
     const FlagReader read(flags.values, problems);
     DescribeArguments arguments;
-    arguments.workload = read_workload(read, Precision::bf16, problems);
+    arguments.workload = read_workload(flags, read, Precision::bf16, problems);
     arguments.layout = read_layout(read, arguments.workload);
     arguments.tokens = read.number("tokens", {.low = 1, .high = 1e18}).value_or(arguments.tokens);
     arguments.json = read.given("json");
@@ -43,7 +43,7 @@ DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
 ShowArguments show_arguments(const Flags& flags, Problems& problems) {
     const FlagReader read(flags.values, problems);
     ShowArguments arguments;
-    arguments.workload = read_workload(read, Precision::bf16, problems);
+    arguments.workload = read_workload(flags, read, Precision::bf16, problems);
     arguments.layout = read_layout(read, arguments.workload);
     if (const auto name = read.text("machine")) {
         problems.collect([&] { arguments.machine = load_machine(*name); });

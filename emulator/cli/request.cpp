@@ -274,7 +274,7 @@ MeasureRequest measure_request(const Flags& flags,
     const FlagReader read(flags.values, problems);
     MeasureRequest request;
     request.device = device_of(read, gpus);
-    request.workload = read_workload(read, default_precision(request.device), problems);
+    request.workload = read_workload(flags, read, default_precision(request.device), problems);
     request.scaling = read.choice<Scaling>("scaling").value_or(Scaling::weak);
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);

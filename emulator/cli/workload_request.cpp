@@ -7,9 +7,23 @@ namespace traindyno {
 
 namespace {
 
-void read_model(const FlagReader& read, Workload& workload, Problems& problems) {
+/// The model that an import described; --model wins over it.
+std::optional<Model> imported_model(const Flags& flags) {
+    for (const FlagImport& each : flags.imports) {
+        if (each.content.model) {
+            return each.content.model;
+        }
+    }
+    return std::nullopt;
+}
+
+void read_model(const Flags& flags,
+                const FlagReader& read,
+                Workload& workload,
+                Problems& problems) {
     const auto name = read.text("model");
-    if (!name) {
+    const std::optional<Model> imported = imported_model(flags);
+    if (!name && !(imported && !read.given("model"))) {
         if (!read.given("model")) {
             problems.add(
                 "--model: missing (there is nothing to train) name one, e.g. --model gpt3-125m");
@@ -20,7 +34,7 @@ void read_model(const FlagReader& read, Workload& workload, Problems& problems) 
                                    .layers = read.count("layers"),
                                    .seq = read.count("seq")};
     problems.collect([&] {
-        const Model loaded = load_model(*name);
+        const Model loaded = name ? load_model(*name) : *imported;
         workload.model = apply(loaded, overrides);
         if (workload.model != loaded) {
             workload.original = loaded;
@@ -33,9 +47,12 @@ constexpr std::int64_t micro_batches_per_stage = 4;
 
 }  // namespace
 
-Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
+Workload read_workload(const Flags& flags,
+                       const FlagReader& read,
+                       Precision default_precision,
+                       Problems& problems) {
     Workload workload;
-    read_model(read, workload, problems);
+    read_model(flags, read, workload, problems);
     const TrainingSetup defaults;
     workload.setup = {
         .micro_batch = read.count("micro-batch").value_or(1),
@@ -59,10 +76,7 @@ Workload read_workload(const FlagReader& read, Precision default_precision, Prob
 }
 
 Layout layout_of(const Workload& workload, std::int64_t dp) {
-    return {.tp = workload.tp,
-            .dp = dp,
-            .pp = workload.pp,
-            .shard = shard_of(workload, dp)};
+    return {.tp = workload.tp, .dp = dp, .pp = workload.pp, .shard = shard_of(workload, dp)};
 }
 
 std::int64_t batch_per_replica(const FlagReader& read, const Workload& workload) {

@@ -9,7 +9,9 @@
 
 namespace traindyno {
 
-[[nodiscard]] Workload read_workload(const FlagReader& read,
+/// `read` reads the values of `flags`; a model may have been imported.
+[[nodiscard]] Workload read_workload(const Flags& flags,
+                                     const FlagReader& read,
                                      Precision default_precision,
                                      Problems& problems);
 
