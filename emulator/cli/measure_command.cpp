@@ -288,6 +288,7 @@ ExitCode measure_command(const Flags& flags,
         return std::string();
     }));
     share_rows(*world, *launch.resources.tuning);
+    launch.resources.heap = make_host_heap(*world, launch.hosts, request);
     std::optional<ProgressLine> line;
     if (session.rank() == WorldRank{0}) {
         announce(launch, line.emplace());
