@@ -6,6 +6,7 @@
 #include "collectives/algorithms/planned_communicator.hpp"
 #include "collectives/hierarchical/hierarchical_communicator.hpp"
 #include "collectives/shm/shm_communicator.hpp"
+#include "emulator/base/error.hpp"
 
 namespace traindyno {
 
@@ -25,6 +26,16 @@ std::unique_ptr<Communicator> in_shared_memory(std::unique_ptr<Communicator> pla
     return make_shm_communicator(std::move(plain), std::move(heap));
 }
 
+/// Of one node of several: the others do not know how this one decides, nor need they.
+std::unique_ptr<Communicator> inside_node(std::unique_ptr<Communicator> plain) {
+    std::unique_ptr<Communicator> messages = plain->split(0, plain->rank().value());
+    try {
+        return in_shared_memory(std::move(plain));
+    } catch (const LibraryError&) {
+        return messages;
+    }
+}
+
 std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
     return make_planned_communicator(std::move(plain), Algorithm::ring);
 }
@@ -39,8 +50,7 @@ std::vector<Candidate> host_carriers(const std::string& node) {
             planned(Carrier::double_tree, Algorithm::double_tree),
             {.carrier = Carrier::hierarchical, .make = [node](std::unique_ptr<Communicator> plain) {
                  return make_hierarchical_communicator(
-                     std::move(plain),
-                     {.node = node, .inside = &in_shared_memory, .across = &ring});
+                     std::move(plain), {.node = node, .inside = &inside_node, .across = &ring});
              }}};
 }
 

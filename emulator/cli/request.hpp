@@ -72,6 +72,13 @@ struct DescribeArguments {
     bool json = false;
 };
 
+struct ShowArguments {
+    Workload workload;
+    Layout layout;
+    std::optional<MachineProfile> machine;  ///< whose compute times count; else unit time
+    std::optional<WorldRank> rank;          ///< whose program is printed
+};
+
 struct ReportArguments {
     std::vector<std::string> results;
     std::string out;
@@ -86,6 +93,7 @@ struct ReportArguments {
 /// Whether `flags` may mean a GPU: only then is it worth looking for one.
 [[nodiscard]] bool may_use_gpu(const Flags& flags);
 [[nodiscard]] DescribeArguments describe_arguments(const Flags& flags, Problems& problems);
+[[nodiscard]] ShowArguments show_arguments(const Flags& flags, Problems& problems);
 [[nodiscard]] ReportArguments report_arguments(const Flags& flags, Problems& problems);
 
 }  // namespace traindyno

@@ -12,9 +12,12 @@ namespace traindyno {
 
 /// Sizes on one rank. Widths count columns of [tokens, width] activations.
 struct LocalShape {
-    std::int64_t batch = 0;   ///< sequences per micro-batch
-    std::int64_t seq = 0;     ///< tokens per sequence
-    std::int64_t tokens = 0;  ///< t = batch * seq
+    std::int64_t batch = 0;       ///< sequences per micro-batch
+    std::int64_t seq = 0;         ///< tokens per sequence
+    std::int64_t tokens = 0;      ///< t = batch * seq
+    std::int64_t own_tokens = 0;  ///< whose norms and residuals this rank computes: t, or t / tp
+                                  ///< with sequence parallelism
+    std::int64_t chunks = 1;  ///< that a product beside tensor-parallel communication is cut into
     std::int64_t hidden = 0;  ///< h, never cut
     std::int64_t heads = 0;
     std::int64_t kv_heads = 0;
@@ -33,6 +36,7 @@ struct LocalShape {
 /// Valid models, layouts and setups only (problems_of).
 [[nodiscard]] LocalShape local_shape(const Model& model,
                                      const Layout& layout,
-                                     const TrainingSetup& setup);
+                                     const TrainingSetup& setup,
+                                     Stage stage);
 
 }  // namespace traindyno

@@ -115,6 +115,7 @@ enum class ElementwiseKind : std::uint8_t {
     sum_of_squares,  ///< x (, sum of other pieces) -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping
     gradient_add,    ///< x, y -> x + y in place of x: reduced gradients of one more micro-batch
+    copy,            ///< x -> y: gradients into one piece and back
 };
 
 template <>
@@ -136,7 +137,8 @@ struct EnumNames<ElementwiseKind> {
                                                               "zero",
                                                               "sum_of_squares",
                                                               "scale",
-                                                              "gradient_add");
+                                                              "gradient_add",
+                                                              "copy");
 };
 
 struct Elementwise {

@@ -137,6 +137,8 @@ Table model_table(const Study& study) {
     add("Gradient bucket", format_bytes(setup.bucket));
     add("Gradient overlap", std::string(to_string(setup.overlap_gradients)));
     add("Transfer overlap", std::string(to_string(setup.overlap_p2p)));
+    add("Sequence parallelism", std::string(to_string(setup.sequence_parallel)));
+    add("Tensor-parallel overlap", std::string(to_string(setup.overlap_tp)));
     if (setup.zero != Zero::none) {
         add("ZeRO stage", std::string(to_string(setup.zero)));
         add("Parameter overlap", std::string(to_string(setup.overlap_parameters)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flags become a typed request: --precision, its default per device, and what is refused.
+// Flags become a typed request: --precision, --collectives, their defaults, and what is refused.
 #include "emulator/cli/request.hpp"
 
 #include <map>
@@ -33,6 +33,19 @@ TEST(MeasureRequest, trains_in_fp32_on_cpus_and_in_bf16_on_timed_devices_unless_
     EXPECT_EQ(precision_of({{"device", "timed"}, {"machine", "dgx-h100"}}), Precision::bf16);
 }
 
+TEST(MeasureRequest, shares_tokens_and_cuts_products_where_told) {
+    Problems problems;
+    const auto setup = [&](const std::map<std::string, std::string>& values) {
+        return measure_request(flags_of(values), 2, {}, problems).workload.setup;
+    };
+    EXPECT_EQ(setup({{"tp", "2"}}).sequence_parallel, SequenceParallel::off);
+    EXPECT_EQ(setup({{"tp", "2"}}).overlap_tp, Overlap::off);
+    const TrainingSetup on =
+        setup({{"tp", "2"}, {"sequence-parallel", "on"}, {"overlap-tp", "on"}});
+    EXPECT_EQ(on.sequence_parallel, SequenceParallel::on);
+    EXPECT_EQ(on.overlap_tp, Overlap::on);
+}
+
 TEST(MeasureRequest, lists_the_precisions_when_one_is_unknown) {
     for (const char* text : {"fp64", "int64", "FP8", "fp8 "}) {
         try {
@@ -45,6 +58,31 @@ TEST(MeasureRequest, lists_the_precisions_when_one_is_unknown) {
                           "of them");
         }
     }
+}
+
+MeasureRequest request_of(const std::map<std::string, std::string>& values) {
+    Problems problems;
+    std::map<std::string, std::string> all = values;
+    all.emplace("device", "cpu");
+    all.emplace("out", "results");
+    return measure_request(flags_of(all), 1, {}, problems);
+}
+
+TEST(MeasureRequest, takes_every_carrier_by_its_name) {
+    EXPECT_EQ(request_of({}).collectives, std::nullopt);
+    EXPECT_EQ(request_of({{"collectives", "auto"}}).collectives, std::nullopt);
+    for (std::size_t i = 0; i < enum_count<Carrier>; ++i) {
+        const auto carrier = static_cast<Carrier>(i);
+        EXPECT_EQ(request_of({{"collectives", std::string(to_string(carrier))}}).collectives,
+                  carrier);
+    }
+    EXPECT_EQ(request_of({{"collectives", "rhd"}}).collectives, Carrier::halving_doubling);
+    EXPECT_THROW(request_of({{"collectives", "rings"}}), ConfigError);
+}
+
+TEST(MeasureRequest, keeps_choices_only_where_it_chooses) {
+    EXPECT_EQ(request_of({{"tuning", "t.toml"}}).tuning, "t.toml");
+    EXPECT_THROW(request_of({{"tuning", "t.toml"}, {"collectives", "ring"}}), ConfigError);
 }
 
 MeasureRequest request_of(const std::map<std::string, std::string>& values, std::int64_t ranks) {

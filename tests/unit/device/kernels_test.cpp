@@ -405,6 +405,13 @@ TEST_P(Kernels, zero_clears_everything) {
     EXPECT_EQ(x.values(), Values(100'003));
 }
 
+TEST_P(Kernels, copy_copies) {
+    Array x = random(100'003, 1);
+    Array y = random(100'003, 2);
+    run(ElementwiseKind::copy, 1, 100'003, {&x}, {&y});
+    EXPECT_EQ(y.values(), x.values());
+}
+
 TEST_P(Kernels, sum_of_squares_and_scale_clip_to_norm_one) {
     Array x = random(100'003, 1);
     const Values before = x.values();

@@ -49,6 +49,33 @@ std::vector<Wrong> wrong_inputs() {
         [](Wrong& w) { w.setup.micro_batch = w.setup.global_batch = 1 << 29; });
     add("global_batch: 1073741824", [](Wrong& w) { w.setup.global_batch = 1 << 30; });
     add("bucket: 3", [](Wrong& w) { w.setup.bucket = Bytes{3}; });
+    const auto cut = [](Wrong& w) {
+        w.layout.tp = 4;
+        w.setup.sequence_parallel = SequenceParallel::on;
+    };
+    add("sequence_parallel: on", [&](Wrong& w) {
+        cut(w);
+        w.layout.tp = 1;
+    });
+    add("tp: 4 does not divide seq 18", [&](Wrong& w) {
+        cut(w);
+        w.model.seq = 18;
+    });
+    add("overlap_tp: on needs sequence_parallel", [&](Wrong& w) {
+        cut(w);
+        w.setup.sequence_parallel = SequenceParallel::off;
+        w.setup.overlap_tp = Overlap::on;
+    });
+    add("overlap_tp: tp 4 x tp 4 does not divide the 24 tokens", [&](Wrong& w) {
+        cut(w);
+        w.model.seq = 24;
+        w.setup.overlap_tp = Overlap::on;
+    });
+    add("overlap_tp: on is not possible with precision fp8", [&](Wrong& w) {
+        cut(w);
+        w.setup.overlap_tp = Overlap::on;
+        w.setup.precision = Precision::fp8;
+    });
     add("hidden: 0", [](Wrong& w) { w.model.hidden = 0; });
     add("shard: 2 is given with zero 0", [](Wrong& w) {
         w.layout.dp = 4;
