@@ -283,7 +283,7 @@ void add_volumes(Text& text, const DescribeRequest& request, const RankCost& cos
         return;
     }
     line(text,
-         "\n{:<18}{:>12}{:>12}{:>12}{:>12}",
+         "\n{:<18}{:>16}{:>12}{:>12}{:>12}",
          "Traffic of a rank",
          "operation",
          "per step",
@@ -291,7 +291,7 @@ void add_volumes(Text& text, const DescribeRequest& request, const RankCost& cos
          "sent");
     for (const Volume& volume : cost.volumes) {
         line(text,
-             "  {:<16}{:>12}{:>12}{:>12}{:>12}",
+             "  {:<16}{:>16}{:>12}{:>12}{:>12}",
              to_string(volume.group),
              volume.op,
              volume.count,

@@ -34,9 +34,7 @@ TrainingSetup setup_of(const Training& training) {
 }
 
 Slice whole(const StepProgram& program, Space space) {
-    const std::int64_t elements =
-        space == Space::gradient ? program.extents.parameter : extent_of(program.extents, space);
-    return {.space = space, .offset = 0, .elements = elements};
+    return {.space = space, .offset = 0, .elements = extent_of(program.extents, space)};
 }
 
 template <class Half>

@@ -68,8 +68,7 @@ class Trainer {
     }
 
     [[nodiscard]] std::span<float> all(Space space) {
-        const std::int64_t elements = space == Space::gradient ? program_.extents.parameter
-                                                               : extent_of(program_.extents, space);
+        const std::int64_t elements = extent_of(program_.extents, space);
         const auto bytes = device_->memory({.space = space, .offset = 0, .elements = elements}, {});
         return {reinterpret_cast<float*>(bytes.data()), static_cast<std::size_t>(elements)};
     }
