@@ -242,7 +242,6 @@ std::optional<TaskId> GradientSync::empty_all() {
     return last;
 }
 
-/// The table of the other stage is cut in the same places: its shard is this one's.
 /// After the data-parallel reduction and before that of the embedding, as Megatron-LM
 /// (finalize_model_grads).
 void GradientSync::reduce_replicated() {
@@ -267,6 +266,7 @@ std::optional<TaskId> GradientSync::reduce_replicated(UnitKind kind,
     return tasks_.collective(std::move(task), {tasks_.last_compute()});
 }
 
+/// The table of the other stage is cut in the same places: its shard is this one's.
 void GradientSync::reduce_embedding() {
     const ParameterMap& map = stage_.parameters;
     const bool first = map.table.elements > 0;
