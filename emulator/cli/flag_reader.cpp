@@ -87,12 +87,12 @@ std::optional<std::vector<std::int64_t>> FlagReader::counts(std::string_view nam
     for (std::string item; std::getline(stream, item, ',');) {
         const auto parsed = parse_whole(item);
         if (!parsed || *parsed < 1 || *parsed > largest_count) {
-            problems_.add(
-                fmt::format("{}: '{}' is not a whole number from 1 to {} (the list counts something) "
-                            "write e.g. 8,8,9",
-                            origin(name),
-                            item,
-                            largest_count));
+            problems_.add(fmt::format(
+                "{}: '{}' is not a whole number from 1 to {} (the list counts something) "
+                "write e.g. 8,8,9",
+                origin(name),
+                item,
+                largest_count));
             return std::nullopt;
         }
         counts.push_back(*parsed);

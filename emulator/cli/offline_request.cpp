@@ -12,13 +12,10 @@ namespace {
 
 /// The layout and the global batch where they do not come from a job's size.
 Layout read_layout(const FlagReader& read, Workload& workload) {
-    const Layout layout{.tp = workload.tp,
-                        .cp = 1,
-                        .ep = 1,
-                        .dp = read.count("dp").value_or(1),
-                        .pp = workload.pp};
-    workload.setup.global_batch = read.count("global-batch")
-                                      .value_or(batch_per_replica(read, workload) * layout.dp);
+    const Layout layout{
+        .tp = workload.tp, .cp = 1, .ep = 1, .dp = read.count("dp").value_or(1), .pp = workload.pp};
+    workload.setup.global_batch =
+        read.count("global-batch").value_or(batch_per_replica(read, workload) * layout.dp);
     return layout;
 }
 
@@ -55,13 +52,13 @@ ShowArguments show_arguments(const Flags& flags, Problems& problems) {
     if (const auto rank = read.whole("rank", {.low = 0, .high = largest_count})) {
         arguments.rank = WorldRank{*rank};
         if (*rank >= arguments.layout.ranks()) {
-            problems.add(fmt::format(
-                "{}: {} is no rank of this job ({} has {}) choose one from 0 to {}",
-                read.origin("rank"),
-                *rank,
-                to_string(arguments.layout),
-                arguments.layout.ranks(),
-                arguments.layout.ranks() - 1));
+            problems.add(
+                fmt::format("{}: {} is no rank of this job ({} has {}) choose one from 0 to {}",
+                            read.origin("rank"),
+                            *rank,
+                            to_string(arguments.layout),
+                            arguments.layout.ranks(),
+                            arguments.layout.ranks() - 1));
         }
     }
     check_workload(arguments.workload, arguments.layout, problems);

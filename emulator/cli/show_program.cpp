@@ -78,15 +78,16 @@ std::string bubble_text(const PassTimeline& timeline, const std::string& time_un
     if (times.weights > 0) {
         passes += fmt::format(", W {}", seconds_text(times.weights, time_unit));
     }
-    return fmt::format("One micro-batch in the average stage: {}\n"
-                       "Bubble: {} of the program, {} by the formula {}\n"
-                       "Step without traffic and optimizer: {}, of which the bubble is {:.1f} %\n",
-                       passes,
-                       seconds_text(idle, time_unit),
-                       seconds_text(formula, time_unit),
-                       bubble_formula(timeline.pipeline.schedule),
-                       seconds_text(busy + idle, time_unit),
-                       100 * idle / (busy + idle));
+    return fmt::format(
+        "One micro-batch in the average stage: {}\n"
+        "Bubble: {} of the program, {} by the formula {}\n"
+        "Step without traffic and optimizer: {}, of which the bubble is {:.1f} %\n",
+        passes,
+        seconds_text(idle, time_unit),
+        seconds_text(formula, time_unit),
+        bubble_formula(timeline.pipeline.schedule),
+        seconds_text(busy + idle, time_unit),
+        100 * idle / (busy + idle));
 }
 
 }  // namespace traindyno

@@ -8,15 +8,16 @@ namespace traindyno {
 
 void read_stages(const FlagReader& read, Workload& workload, Problems& problems) {
     TrainingSetup& setup = workload.setup;
-    setup.virtual_stages = read.count("virtual-stages")
-                               .value_or(setup.schedule == Schedule::interleaved ? 2 : 1);
+    setup.virtual_stages =
+        read.count("virtual-stages").value_or(setup.schedule == Schedule::interleaved ? 2 : 1);
     setup.stage_layers = read.counts("stage-layers").value_or(setup.stage_layers);
     const EdgeLayers edges{.first = read.count("first-stage-layers"),
                            .last = read.count("last-stage-layers")};
     if (!edges.first && !edges.last) {
         return;
     }
-    const std::string origin = read.origin(edges.first ? "first-stage-layers" : "last-stage-layers");
+    const std::string origin =
+        read.origin(edges.first ? "first-stage-layers" : "last-stage-layers");
     if (!setup.stage_layers.empty() || setup.virtual_stages > 1) {
         problems.add(fmt::format(
             "{}: does not go with --stage-layers or several chunks per stage (they say where every "

@@ -27,6 +27,7 @@ struct BufferUse {
 class BufferRotation {
   public:
     BufferRotation() = default;
+
     /// `uses(chunk)` tells which visits need a buffer.
     template <class Uses>
     BufferRotation(const std::vector<Pass>& passes,

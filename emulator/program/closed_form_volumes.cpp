@@ -136,14 +136,17 @@ class DataParallelForm {
                                           storage_type(at_.setup.precision))});
         }
         if (shards_ > 1) {
-            table.add(kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+            table.add(
+                kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
         }
     }
 
     /// Of the tied table's gradient that two stages add up.
     [[nodiscard]] VolumeTable::Tally embedding() const {
-        const bool in_shards = at_.setup.zero >= Zero::gradients && (accumulates_ || at_.runs() == 1);
-        return gradients(1, replicas_ > 1 && in_shards ? padded(at_.table()) / shards_ : at_.table());
+        const bool in_shards =
+            at_.setup.zero >= Zero::gradients && (accumulates_ || at_.runs() == 1);
+        return gradients(1,
+                         replicas_ > 1 && in_shards ? padded(at_.table()) / shards_ : at_.table());
     }
 
   private:

@@ -110,16 +110,20 @@ void check_interleaving(const Layout& layout,
 void check_zero_bubble(const Model& model,
                        const TrainingSetup& setup,
                        std::vector<std::string>& problems) {
-    const auto refuse = [&](std::string_view setting, std::string_view value, std::string_view why) {
-        problems.push_back(
-            fmt::format("{}: {} does not go with schedule zero-bubble (its deferred weight "
-                        "gradients {}) use another schedule or change it",
-                        setting,
-                        value,
-                        why));
-    };
+    const auto refuse =
+        [&](std::string_view setting, std::string_view value, std::string_view why) {
+            problems.push_back(
+                fmt::format("{}: {} does not go with schedule zero-bubble (its deferred weight "
+                            "gradients {}) use another schedule or change it",
+                            setting,
+                            value,
+                            why));
+        };
     if (setup.recompute != Recompute::none) {
         refuse("recompute", to_string(setup.recompute), "need the activations it drops");
+    }
+    if (setup.precision == Precision::fp8) {
+        refuse("precision", "fp8", "would need fp8 copies kept from pass to pass");
     }
     if (setup.sequence_parallel == SequenceParallel::on) {
         refuse("sequence_parallel", "on", "would gather their operands once more");

@@ -140,8 +140,7 @@ void check_batch(const Model& model,
             most_tokens));
     }
     // Messages are numbered per micro-batch, boundary and direction; tasks per layer and direction.
-    const std::int64_t per_micro_batch =
-        2 * (model.layers + layout.pp * setup.virtual_stages + 2);
+    const std::int64_t per_micro_batch = 2 * (model.layers + layout.pp * setup.virtual_stages + 2);
     if (micro_batches(layout, setup) > most_tasks / per_micro_batch) {
         problems.push_back(fmt::format(
             "global_batch: {} makes {} micro-batches per step (at most {} are possible with these "
@@ -183,8 +182,7 @@ void check_sharding(const Layout& layout,
                     std::vector<std::string>& problems) {
     check_shard_size(layout, setup, problems);
     const bool several = setup.global_batch > layout.dp * setup.micro_batch;
-    const bool every =
-        several && setup.gradient_reduction == GradientReduction::every_micro_batch;
+    const bool every = several && setup.gradient_reduction == GradientReduction::every_micro_batch;
     if (setup.zero == Zero::optimizer && every) {
         problems.emplace_back(
             "gradient_reduction: every-micro-batch does not go with zero 1 (gradients reduced "

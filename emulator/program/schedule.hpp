@@ -57,9 +57,9 @@ struct Pass {
 
 /// GPipe: all forwards, then all backwards. 1F1B (Narayanan et al., SC'21, fig. 4): as many
 /// forwards as later stages exist, then one forward and one backward in turn, then the remaining
-/// backwards. Interleaved (the same, section 2.2; Megatron-LM's order): groups of p micro-batches go
-/// through one chunk after another; stage s warms up with 2 (p-1-s) + (v-1) p forwards; needs p to
-/// divide m; with one chunk it is 1F1B. Zero bubble (ZB-H1; Qi et al., ICLR 2024, fig. 3): 1F1B
+/// backwards. Interleaved (the same, section 2.2; Megatron-LM's order): groups of p micro-batches
+/// go through one chunk after another; stage s warms up with 2 (p-1-s) + (v-1) p forwards; needs p
+/// to divide m; with one chunk it is 1F1B. Zero bubble (ZB-H1; Qi et al., ICLR 2024, fig. 3): 1F1B
 /// whose stage s runs weight gradients s micro-batches after input gradients.
 [[nodiscard]] std::vector<Pass> passes_of(const Pipeline& pipeline, Stage stage);
 

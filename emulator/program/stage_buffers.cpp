@@ -136,9 +136,8 @@ Slice StageBuffers::received_gradient(const Visit& visit, const Slice& output) c
         return at(grad_outputs_, grad_output_.of(visit));
     }
     Slice gradient = output;
-    gradient.offset += feeds(visit.chunk) && memory_ == MemoryMode::faithful
-                           ? 0
-                           : aligned(activation_);
+    gradient.offset +=
+        feeds(visit.chunk) && memory_ == MemoryMode::faithful ? 0 : aligned(activation_);
     return gradient;
 }
 

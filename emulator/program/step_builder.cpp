@@ -28,9 +28,8 @@ StageContext context_of(const Model& model,
             .recompute = setup.recompute,
             .mlp = model.gated_mlp ? Mlp::swiglu : Mlp::gelu,
             .positions = model.positions,
-            .weight_gradients = setup.schedule == Schedule::zero_bubble
-                                    ? WeightGradients::deferred
-                                    : WeightGradients::at_once,
+            .weight_gradients = setup.schedule == Schedule::zero_bubble ? WeightGradients::deferred
+                                                                        : WeightGradients::at_once,
             .tp = tp};
 }
 
@@ -158,7 +157,8 @@ void StepBuilder::write_edge_blocks() {
                                                 chunks_.back().layers - 1);
         Arena scratch = buffers_.scratch();
         const HeadBuffers head = place_head(context_, scratch);
-        edges_.head_forward = add_block(program_, head_forward(context_, head, scalars_, ends.output));
+        edges_.head_forward =
+            add_block(program_, head_forward(context_, head, scalars_, ends.output));
         edges_.head_backward =
             add_block(program_, head_backward(context_, head, ends.output, ends.grad_output));
         grow_workspace(scratch);

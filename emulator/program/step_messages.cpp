@@ -29,10 +29,10 @@ std::optional<TaskId> StepBuilder::receive_input(const Visit& visit) {
                     .dtype = context_.storage};
     Task task = message_task(Lane::pp_recv_forward, recv, visit);
     task.saved_base = buffers_.saved_base(visit, 0);
-    return tasks_.point_to_point(std::move(task),
-                                 {buffers_.input_in_slot()
-                                      ? before(buffers_.slot_of(visit)).slot_free
-                                      : before(buffers_.input_of(visit)).first_layer_backward});
+    return tasks_.point_to_point(
+        std::move(task),
+        {buffers_.input_in_slot() ? before(buffers_.slot_of(visit)).slot_free
+                                  : before(buffers_.input_of(visit)).first_layer_backward});
 }
 
 std::optional<TaskId> StepBuilder::receive_gradient(const Visit& visit) {

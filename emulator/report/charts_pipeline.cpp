@@ -75,15 +75,13 @@ std::string boxes_of(const PassTimeline& timeline) {
 }  // namespace
 
 std::optional<DrawnPipeline> drawn_pipeline(const Study& study) {
-    const auto point = std::find_if(study.points.rbegin(),
-                                    study.points.rend(),
-                                    [](const Point& p) { return p.layout.pp > 1; });
+    const auto point = std::find_if(
+        study.points.rbegin(), study.points.rend(), [](const Point& p) { return p.layout.pp > 1; });
     if (point == study.points.rend()) {
         return std::nullopt;
     }
     TrainingSetup setup = study.setup;
-    const std::int64_t drawn =
-        std::min(point->micro_batches, drawn_per_stage * point->layout.pp);
+    const std::int64_t drawn = std::min(point->micro_batches, drawn_per_stage * point->layout.pp);
     setup.global_batch = drawn * setup.micro_batch * point->layout.dp;
     if (!problems_of(study.model, point->layout, setup).empty()) {
         return std::nullopt;
@@ -107,8 +105,8 @@ Chart schedule_chart(const DrawnPipeline& drawn) {
             pipeline.micro_batches,
             drawn.micro_batches),
         .csv = rows_of(timeline),
-        .script = detail::script_head("schedule",
-                                      140 + 24 * static_cast<std::size_t>(pipeline.stages))};
+        .script =
+            detail::script_head("schedule", 140 + 24 * static_cast<std::size_t>(pipeline.stages))};
     chart.script += fmt::format(
         "unset grid\nset ylabel \"stage\"\nset ytics 1\nset xlabel \"passes\"\n"
         "set yrange [{}:-0.5]\nset xrange [0:{}]\n{}",

@@ -11,7 +11,7 @@
 namespace traindyno {
 
 struct DrawnPipeline {
-    PassTimeline timeline;            ///< of the first micro-batches
+    PassTimeline timeline;           ///< of the first micro-batches
     std::int64_t micro_batches = 0;  ///< of the measured step
 };
 

@@ -37,8 +37,8 @@ double weights_share(const PointPlan& plan) {
     Flops weights;
     Flops backward;
     for (std::int64_t stage = 0; stage < plan.layout.pp; ++stage) {
-        const StepProgram program = build_step(
-            plan.model, plan.layout, plan.setup, rank_at(plan.layout, {.pp = stage}));
+        const StepProgram program =
+            build_step(plan.model, plan.layout, plan.setup, rank_at(plan.layout, {.pp = stage}));
         weights += executed_flops(program, Phase::weights);
         backward += executed_flops(program, Phase::backward);
     }
@@ -57,8 +57,7 @@ PassTimes mean_pass_times(const PointPlan& plan,
         sum.forward += budget[Category::compute_forward];
         sum.backward += budget[Category::compute_backward] + budget[Category::compute_recompute];
     }
-    const auto runs =
-        static_cast<double>(pipeline.size() * micro_batches(plan.layout, plan.setup));
+    const auto runs = static_cast<double>(pipeline.size() * micro_batches(plan.layout, plan.setup));
     return {.forward = sum.forward / runs,
             .backward = sum.backward * (1 - weights_share) / runs,
             .weights = sum.backward * weights_share / runs};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time and memory to build a rank's program of GPT-3 175B (tp 8, pp 16, 6 chunks, 192 micro-batches)
-// and to verify the pipeline it belongs to. Prints one row per schedule.
+// Time and memory to build a rank's program of GPT-3 175B (tp 8, pp 16, 6 chunks, 192
+// micro-batches) and to verify the pipeline it belongs to. Prints one row per schedule.
 #include <algorithm>
 #include <ctime>
 #include <vector>

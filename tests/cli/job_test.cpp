@@ -32,12 +32,12 @@ TEST(Job, of_every_pipeline_schedule_finishes) {
     for (const std::string schedule : {"gpipe", "1f1b", "interleaved", "zero-bubble"}) {
         for (const std::string overlap : {"on", "off"}) {
             const TemporaryFolder folder;
-            const Study study = study_of(run_job(folder,
-                                                 2,
-                                                 tiny + "--device cpu --pp 2 " + steps +
-                                                     "--overlap-p2p " + overlap + " --schedule " +
-                                                     schedule,
-                                                 no_gpu));
+            const Study study =
+                study_of(run_job(folder,
+                                 2,
+                                 tiny + "--device cpu --pp 2 " + steps + "--overlap-p2p " +
+                                     overlap + " --schedule " + schedule,
+                                 no_gpu));
             expect_sound(study);
             EXPECT_EQ(to_string(study.setup.schedule), schedule);
         }
@@ -50,8 +50,9 @@ TEST(Job, of_four_stages_of_unequal_size_finishes) {
         const Study study =
             study_of(run_job(folder,
                              4,
-                             tiny + "--device timed --machine dgx-a100 --layers 6 --pp 4 --steps 2 "
-                                    "--global-batch 8 --stage-layers 1,2,2,1 --schedule " +
+                             tiny +
+                                 "--device timed --machine dgx-a100 --layers 6 --pp 4 --steps 2 "
+                                 "--global-batch 8 --stage-layers 1,2,2,1 --schedule " +
                                  schedule,
                              no_gpu));
         expect_sound(study);

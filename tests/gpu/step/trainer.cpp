@@ -83,11 +83,12 @@ StepProgram program_of(const Training& training) {
 
 std::vector<Tensor> tensors_of(const Training& training) {
     const Layout alone;
-    const ParameterMap map = parameter_map(training.model,
-                                           alone,
-                                           local_shape(training.model, alone, setup_of(training), Stage{0}),
-                                           Stage{0},
-                                           training.memory);
+    const ParameterMap map =
+        parameter_map(training.model,
+                      alone,
+                      local_shape(training.model, alone, setup_of(training), Stage{0}),
+                      Stage{0},
+                      training.memory);
     std::vector<Tensor> tensors{{"final norm", map.final_norm},
                                 {"output table", map.output_table},
                                 {"table", map.table},

@@ -40,8 +40,8 @@ OpTime with_times(SimTime forward, SimTime backward, SimTime weights, std::int64
             return backward;
         }
         const auto* product = std::get_if<MatMul>(&op);
-        const bool of_qkv_weights = product != nullptr && product->m == qkv_width &&
-                                    product->accumulate == Accumulate::yes;
+        const bool of_qkv_weights =
+            product != nullptr && product->m == qkv_width && product->accumulate == Accumulate::yes;
         return of_qkv_weights ? weights : SimTime{0};
     };
 }
@@ -55,10 +55,9 @@ TEST(PassTimeline, idles_in_unit_time_as_the_formula_says) {
         }
         const PassTimeline timeline = timeline_of(at);
         const auto v = static_cast<double>(at.setup.virtual_stages);
-        const PassTimes times{
-            .forward = v,
-            .backward = v,
-            .weights = at.setup.schedule == Schedule::zero_bubble ? 1.0 : 0.0};
+        const PassTimes times{.forward = v,
+                              .backward = v,
+                              .weights = at.setup.schedule == Schedule::zero_bubble ? 1.0 : 0.0};
         const double wanted = bubble(timeline.pipeline, times);
         for (std::size_t stage = 0; stage < timeline.stages.size(); ++stage) {
             ASSERT_DOUBLE_EQ(to_seconds(timeline.idle(stage)), wanted)
@@ -80,8 +79,8 @@ TEST(PassTimeline, idles_as_the_formula_says_for_passes_of_unequal_length) {
             for (const Schedule schedule :
                  {Schedule::gpipe, Schedule::one_f_one_b, Schedule::zero_bubble}) {
                 const Case at = pipeline_case(schedule, p, m);
-                const PassTimeline timeline = timeline_of(
-                    at, with_times(forward, backward, weights, qkv_width));
+                const PassTimeline timeline =
+                    timeline_of(at, with_times(forward, backward, weights, qkv_width));
                 EXPECT_NEAR(timeline.mean_idle_seconds(),
                             bubble(timeline.pipeline, timeline.mean_times()),
                             1e-12)
@@ -89,8 +88,8 @@ TEST(PassTimeline, idles_as_the_formula_says_for_passes_of_unequal_length) {
             }
             if (m % p == 0 && p > 1) {
                 const Case at = pipeline_case(Schedule::interleaved, p, m, 3);
-                const PassTimeline timeline = timeline_of(
-                    at, with_times(forward, backward, SimTime{0}, qkv_width));
+                const PassTimeline timeline =
+                    timeline_of(at, with_times(forward, backward, SimTime{0}, qkv_width));
                 EXPECT_NEAR(timeline.mean_idle_seconds(),
                             bubble(timeline.pipeline, timeline.mean_times()),
                             1e-12)

@@ -69,44 +69,55 @@ TEST(PipelinePrograms, fit_together_in_replicas_of_tensor_parallel_ranks) {
     }
 }
 
+TEST(PipelinePrograms, fit_together_in_aliased_memory) {
+    for (Case at : all_and_uneven(pipeline_cases({1, 2, 3}, {1, 6}, 3))) {
+        at.setup.memory = MemoryMode::aliased;
+        ASSERT_EQ(verify(build_all(at.model, at.layout, at.setup)), none) << named(at);
+        const StepProgram shared = program_of(at, 0);
+        EXPECT_EQ(overlaps_in(shared), none) << named(at);
+        at.setup.memory = MemoryMode::faithful;
+        EXPECT_EQ(counted_volumes(shared), counted_volumes(program_of(at, 0))) << named(at);
+    }
+}
+
 TEST(PipelinePrograms, run_every_layer_once_in_each_direction) {
-    for_each_program(all_and_uneven(pipeline_cases({1, 2, 4}, {4, 7}, 3)),
-                     [](const Case& at, const StepProgram& program) {
-        std::map<std::string, std::map<std::int64_t, std::set<std::int64_t>>> runs;
-        std::int64_t tasks = 0;
-        for (const Task& task : program.tasks) {
-            const std::string& name = program.blocks[task.block.index()].name;
-            if (name.starts_with("layer_")) {
-                runs[name][task.layer.value()].insert(task.micro_batch.value());
-                ++tasks;
+    for_each_program(
+        all_and_uneven(pipeline_cases({1, 2, 4}, {4, 7}, 3)),
+        [](const Case& at, const StepProgram& program) {
+            std::map<std::string, std::map<std::int64_t, std::set<std::int64_t>>> runs;
+            std::int64_t tasks = 0;
+            for (const Task& task : program.tasks) {
+                const std::string& name = program.blocks[task.block.index()].name;
+                if (name.starts_with("layer_")) {
+                    runs[name][task.layer.value()].insert(task.micro_batch.value());
+                    ++tasks;
+                }
             }
-        }
-        const std::int64_t directions = at.setup.schedule == Schedule::zero_bubble ? 3 : 2;
-        const auto m = static_cast<std::size_t>(micro_batches(at.layout, at.setup));
-        std::set<std::int64_t> layers;
-        for (const ModelChunk& chunk :
-             chunks_of(at.model, at.layout, at.setup, program.stage)) {
-            for (std::int64_t layer = 0; layer < chunk.layers; ++layer) {
-                layers.insert(chunk.first + layer);
+            const std::int64_t directions = at.setup.schedule == Schedule::zero_bubble ? 3 : 2;
+            const auto m = static_cast<std::size_t>(micro_batches(at.layout, at.setup));
+            std::set<std::int64_t> layers;
+            for (const ModelChunk& chunk :
+                 chunks_of(at.model, at.layout, at.setup, program.stage)) {
+                for (std::int64_t layer = 0; layer < chunk.layers; ++layer) {
+                    layers.insert(chunk.first + layer);
+                }
             }
-        }
-        EXPECT_EQ(runs.size(), static_cast<std::size_t>(directions));
-        EXPECT_EQ(tasks, directions * static_cast<std::int64_t>(layers.size() * m));
-        for (const auto& [name, of_layer] : runs) {
-            EXPECT_EQ(of_layer.size(), layers.size());
-            for (const auto& [layer, visits] : of_layer) {
-                EXPECT_TRUE(layers.contains(layer));
-                EXPECT_EQ(visits.size(), m);
+            EXPECT_EQ(runs.size(), static_cast<std::size_t>(directions));
+            EXPECT_EQ(tasks, directions * static_cast<std::int64_t>(layers.size() * m));
+            for (const auto& [name, of_layer] : runs) {
+                EXPECT_EQ(of_layer.size(), layers.size());
+                for (const auto& [layer, visits] : of_layer) {
+                    EXPECT_TRUE(layers.contains(layer));
+                    EXPECT_EQ(visits.size(), m);
+                }
             }
-        }
-    });
+        });
 }
 
 TEST(PipelinePrograms, no_operation_races_another) {
-    for_each_program(all_and_uneven(pipeline_cases({1, 2, 3}, {1, 3, 6}, 3)),
-                     [](const Case&, const StepProgram& program) {
-                         EXPECT_EQ(races_in(program), none);
-                     });
+    for_each_program(
+        all_and_uneven(pipeline_cases({1, 2, 3}, {1, 3, 6}, 3)),
+        [](const Case&, const StepProgram& program) { EXPECT_EQ(races_in(program), none); });
 }
 
 TEST(PipelinePrograms, activations_read_were_written_for_the_same_micro_batch) {
@@ -140,8 +151,8 @@ TEST(PipelinePrograms, deferring_weight_gradients_changes_no_work) {
             // Each linear layer's product for its weights is as large as its forward's.
             const auto t = static_cast<double>(at.setup.micro_batch * at.model.seq);
             const auto h = static_cast<double>(at.model.hidden);
-            const auto layers = static_cast<double>(
-                layers_of_stage(at.model, at.layout, at.setup, Stage{stage}));
+            const auto layers =
+                static_cast<double>(layers_of_stage(at.model, at.layout, at.setup, Stage{stage}));
             EXPECT_EQ(executed_flops(deferred, Phase::weights).value(),
                       4 * layers * 2 * t * h * (4 * h + 2 * static_cast<double>(at.model.ffn)));
         }
@@ -149,31 +160,32 @@ TEST(PipelinePrograms, deferring_weight_gradients_changes_no_work) {
 }
 
 TEST(PipelinePrograms, saved_memory_is_the_slots_in_flight) {
-    for_each_program(pipeline_cases({1, 2, 4}, {8, 12}, 3),
-                     [](const Case& at, const StepProgram& program) {
-        const Pipeline pipeline = pipeline_of(at.layout, at.setup);
-        const std::int64_t t = at.model.seq;
-        const std::int64_t h = at.model.hidden;
-        const bool overlap = at.setup.overlap_p2p == Overlap::on;
-        const bool zero_bubble = at.setup.schedule == Schedule::zero_bubble;
-        // Input, two norms, q, k, v, context, residual, both sides of the MLP's activation function;
-        // the log-sum-exp of each head's rows.
-        std::int64_t layer = t * (5 * h + 3 * h + 2 * at.model.ffn) + t * at.model.heads;
-        layer += zero_bubble ? t * at.model.ffn : 0;  // gradient of the MLP's inner activation
-        const ModelChunk chunk = chunks_of(at.model, at.layout, at.setup, program.stage).front();
-        const std::int64_t waiting = awaiting_backward(pipeline, program.stage);
-        const std::int64_t visits = pipeline.micro_batches * pipeline.chunks;
-        std::int64_t slots = in_flight(pipeline, program.stage);
-        std::int64_t slot = chunk.layers * layer;
-        slot += program.stage.value() == pipeline.stages - 1 ? t * h : 0;  // the head's input
-        slot += zero_bubble ? t * h : 0;                                   // output's gradient
-        if (pipeline.chunks > 1) {
-            slots += overlap && slots < visits ? 1 : 0;
-        } else if (overlap && program.stage.value() > 0 && visits > waiting) {
-            slot -= t * h;  // inputs lie in the ring
-        }
-        EXPECT_EQ(program.extents.saved, slots * slot);
-    });
+    for_each_program(
+        pipeline_cases({1, 2, 4}, {8, 12}, 3), [](const Case& at, const StepProgram& program) {
+            const Pipeline pipeline = pipeline_of(at.layout, at.setup);
+            const std::int64_t t = at.model.seq;
+            const std::int64_t h = at.model.hidden;
+            const bool overlap = at.setup.overlap_p2p == Overlap::on;
+            const bool zero_bubble = at.setup.schedule == Schedule::zero_bubble;
+            // Input, two norms, q, k, v, context, residual, both sides of the MLP's activation
+            // function; the log-sum-exp of each head's rows.
+            std::int64_t layer = t * (5 * h + 3 * h + 2 * at.model.ffn) + t * at.model.heads;
+            layer += zero_bubble ? t * at.model.ffn : 0;  // gradient of the MLP's inner activation
+            const ModelChunk chunk =
+                chunks_of(at.model, at.layout, at.setup, program.stage).front();
+            const std::int64_t waiting = awaiting_backward(pipeline, program.stage);
+            const std::int64_t visits = pipeline.micro_batches * pipeline.chunks;
+            std::int64_t slots = in_flight(pipeline, program.stage);
+            std::int64_t slot = chunk.layers * layer;
+            slot += program.stage.value() == pipeline.stages - 1 ? t * h : 0;  // the head's input
+            slot += zero_bubble ? t * h : 0;                                   // output's gradient
+            if (pipeline.chunks > 1) {
+                slots += overlap && slots < visits ? 1 : 0;
+            } else if (overlap && program.stage.value() > 0 && visits > waiting) {
+                slot -= t * h;  // inputs lie in the ring
+            }
+            EXPECT_EQ(program.extents.saved, slots * slot);
+        });
 }
 
 TEST(PipelinePrograms, messages_have_unique_tags) {
@@ -194,6 +206,51 @@ TEST(PipelinePrograms, messages_have_unique_tags) {
         const std::int64_t boundaries = at.layout.pp * at.setup.virtual_stages - 1;
         EXPECT_EQ(sends, 2 * boundaries * 8) << named(at);
         EXPECT_EQ(tags.size(), static_cast<std::size_t>(sends)) << named(at);
+    }
+}
+
+TEST(PipelinePrograms, weight_gradients_left_out_or_too_early_are_found) {
+    Case at{.model = small_gpt(2), .layout = {.pp = 2}, .setup = setup_of({}, 4)};
+    at.setup.schedule = Schedule::zero_bubble;
+    const std::vector<StepProgram> sound = build_all(at.model, at.layout, at.setup);
+    const auto task_of_block = [&](std::vector<StepProgram>& programs, std::string_view name) {
+        const auto& blocks = programs[0].blocks;
+        const auto found =
+            std::find_if(programs[0].tasks.begin(), programs[0].tasks.end(), [&](const Task& task) {
+                return blocks[task.block.index()].name == name;
+            });
+        return found;
+    };
+    std::vector<StepProgram> left_out = sound;
+    task_of_block(left_out, "layer_weights")->micro_batch = MicroBatch{1};
+    EXPECT_EQ(verify(left_out),
+              (std::vector<std::string>{
+                  "rank 0: a micro-batch goes backward through a layer before it went forward, or "
+                  "its weight gradients come before its backward",
+                  "rank 0: micro-batch 1 runs layer_weights of layer 0 twice",
+                  "rank 0: micro-batch 0 does not go weights through layer 0"}));
+    std::vector<StepProgram> early = sound;
+    std::swap(task_of_block(early, "layer_weights")->block,
+              task_of_block(early, "layer_backward")->block);
+    EXPECT_NE(verify(early), none);
+}
+
+TEST(PipelinePrograms, one_rank_per_stage_stands_for_its_replicas) {
+    for (const Case& at : pipeline_cases({2, 3}, {6}, 2, {.tp = 2, .dp = 3})) {
+        std::vector<StepProgram> stages;
+        for (std::int64_t stage = 0; stage < at.layout.pp; ++stage) {
+            stages.push_back(program_of(at, stage));
+        }
+        EXPECT_EQ(verify_stages(stages, at.layout.ranks()), none) << named(at);
+        // Without the last receive of stage 1, stage 0 cannot finish.
+        std::vector<Task>& tasks = stages[1].tasks;
+        for (std::size_t t = tasks.size(); t-- > 0;) {
+            if (stages[1].blocks[tasks[t].block.index()].name == "pp_recv_forward") {
+                tasks[t].tag_base += 1000;
+                break;
+            }
+        }
+        EXPECT_NE(verify_stages(stages, at.layout.ranks()), none) << named(at);
     }
 }
 
