@@ -120,6 +120,12 @@ TEST(PipelinePrograms, no_operation_races_another) {
         [](const Case&, const StepProgram& program) { EXPECT_EQ(races_in(program), none); });
 }
 
+TEST(PipelinePrograms, buckets_are_reduced_when_their_gradients_are_final) {
+    for_each_program(
+        all_and_uneven(pipeline_cases({1, 2, 3}, {1, 3, 6}, 3, {.dp = 2})),
+        [](const Case&, const StepProgram& program) { EXPECT_EQ(races_in(program), none); });
+}
+
 TEST(PipelinePrograms, activations_read_were_written_for_the_same_micro_batch) {
     for_each_program(all_and_uneven(pipeline_cases({1, 2, 3, 4}, {1, 4, 12}, 3)),
                      [](const Case&, const StepProgram& program) {
