@@ -122,6 +122,9 @@ void check_zero_bubble(const Model& model,
     if (setup.recompute != Recompute::none) {
         refuse("recompute", to_string(setup.recompute), "need the activations it drops");
     }
+    if (setup.precision == Precision::fp8) {
+        refuse("precision", "fp8", "would need fp8 copies kept from pass to pass");
+    }
     if (setup.sequence_parallel == SequenceParallel::on) {
         refuse("sequence_parallel", "on", "would gather their operands once more");
     }

@@ -137,5 +137,29 @@ TEST(MeasureRequest, refuses_flags_of_sharding_that_would_do_nothing) {
     refuses("overlap-parameters", "off", "0");
 }
 
+TrainingSetup setup_of(const std::map<std::string, std::string>& values) {
+    Problems problems;
+    Flags flags = flags_of(values);
+    flags.command = Command::show_program;
+    return show_arguments(flags, problems).workload.setup;
+}
+
+TEST(ShowArguments, the_interleaved_schedule_has_two_chunks_unless_told) {
+    EXPECT_EQ(setup_of({{"pp", "2"}}).virtual_stages, 1);
+    EXPECT_EQ(setup_of({{"pp", "2"}, {"schedule", "interleaved"}}).virtual_stages, 2);
+    EXPECT_EQ(setup_of({{"pp", "2"}, {"schedule", "interleaved"}, {"virtual-stages", "3"}})
+                  .virtual_stages,
+              3);
+}
+
+TEST(ShowArguments, layers_of_stages_are_listed_or_follow_from_the_edges) {
+    using Layers = std::vector<std::int64_t>;
+    EXPECT_EQ(setup_of({{"pp", "3"}, {"stage-layers", "3,5,4"}}).stage_layers, (Layers{3, 5, 4}));
+    EXPECT_EQ(setup_of({{"pp", "3"}, {"last-stage-layers", "2"}}).stage_layers, (Layers{5, 5, 2}));
+    for (const char* wrong : {"3,x,4", "3,,9", "12,0"}) {
+        EXPECT_THROW((void)setup_of({{"pp", "3"}, {"stage-layers", wrong}}), ConfigError) << wrong;
+    }
+}
+
 }  // namespace
 }  // namespace traindyno

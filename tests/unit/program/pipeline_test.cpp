@@ -69,6 +69,17 @@ TEST(PipelinePrograms, fit_together_in_replicas_of_tensor_parallel_ranks) {
     }
 }
 
+TEST(PipelinePrograms, fit_together_in_aliased_memory) {
+    for (Case at : all_and_uneven(pipeline_cases({1, 2, 3}, {1, 6}, 3))) {
+        at.setup.memory = MemoryMode::aliased;
+        ASSERT_EQ(verify(build_all(at.model, at.layout, at.setup)), none) << named(at);
+        const StepProgram shared = program_of(at, 0);
+        EXPECT_EQ(overlaps_in(shared), none) << named(at);
+        at.setup.memory = MemoryMode::faithful;
+        EXPECT_EQ(counted_volumes(shared), counted_volumes(program_of(at, 0))) << named(at);
+    }
+}
+
 TEST(PipelinePrograms, run_every_layer_once_in_each_direction) {
     for_each_program(
         all_and_uneven(pipeline_cases({1, 2, 4}, {4, 7}, 3)),
@@ -106,6 +117,12 @@ TEST(PipelinePrograms, run_every_layer_once_in_each_direction) {
 TEST(PipelinePrograms, no_operation_races_another) {
     for_each_program(
         all_and_uneven(pipeline_cases({1, 2, 3}, {1, 3, 6}, 3)),
+        [](const Case&, const StepProgram& program) { EXPECT_EQ(races_in(program), none); });
+}
+
+TEST(PipelinePrograms, buckets_are_reduced_when_their_gradients_are_final) {
+    for_each_program(
+        all_and_uneven(pipeline_cases({1, 2, 3}, {1, 3, 6}, 3, {.dp = 2})),
         [](const Case&, const StepProgram& program) { EXPECT_EQ(races_in(program), none); });
 }
 
@@ -195,6 +212,51 @@ TEST(PipelinePrograms, messages_have_unique_tags) {
         const std::int64_t boundaries = at.layout.pp * at.setup.virtual_stages - 1;
         EXPECT_EQ(sends, 2 * boundaries * 8) << named(at);
         EXPECT_EQ(tags.size(), static_cast<std::size_t>(sends)) << named(at);
+    }
+}
+
+TEST(PipelinePrograms, weight_gradients_left_out_or_too_early_are_found) {
+    Case at{.model = small_gpt(2), .layout = {.pp = 2}, .setup = setup_of({}, 4)};
+    at.setup.schedule = Schedule::zero_bubble;
+    const std::vector<StepProgram> sound = build_all(at.model, at.layout, at.setup);
+    const auto task_of_block = [&](std::vector<StepProgram>& programs, std::string_view name) {
+        const auto& blocks = programs[0].blocks;
+        const auto found =
+            std::find_if(programs[0].tasks.begin(), programs[0].tasks.end(), [&](const Task& task) {
+                return blocks[task.block.index()].name == name;
+            });
+        return found;
+    };
+    std::vector<StepProgram> left_out = sound;
+    task_of_block(left_out, "layer_weights")->micro_batch = MicroBatch{1};
+    const std::vector<std::string> findings = verify(left_out);
+    ASSERT_GE(findings.size(), 2U);
+    EXPECT_EQ(findings[0],
+              "rank 0: a micro-batch goes backward through a layer before it went forward, or its "
+              "weight gradients come before its backward");
+    EXPECT_EQ(findings[1], "rank 0: micro-batch 0 does not go weights through layer 0");
+    std::vector<StepProgram> early = sound;
+    std::swap(task_of_block(early, "layer_weights")->block,
+              task_of_block(early, "layer_backward")->block);
+    EXPECT_NE(verify(early), none);
+}
+
+TEST(PipelinePrograms, one_rank_per_stage_stands_for_its_replicas) {
+    for (const Case& at : pipeline_cases({2, 3}, {6}, 2, {.tp = 2, .dp = 3})) {
+        std::vector<StepProgram> stages;
+        for (std::int64_t stage = 0; stage < at.layout.pp; ++stage) {
+            stages.push_back(program_of(at, stage));
+        }
+        EXPECT_EQ(verify_stages(stages, at.layout.ranks()), none) << named(at);
+        // Without the last receive of stage 1, stage 0 cannot finish.
+        std::vector<Task>& tasks = stages[1].tasks;
+        for (std::size_t t = tasks.size(); t-- > 0;) {
+            if (stages[1].blocks[tasks[t].block.index()].name == "pp_recv_forward") {
+                tasks[t].tag_base += 1000;
+                break;
+            }
+        }
+        EXPECT_NE(verify_stages(stages, at.layout.ranks()), none) << named(at);
     }
 }
 

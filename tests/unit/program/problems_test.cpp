@@ -41,6 +41,48 @@ std::vector<Wrong> wrong_inputs() {
         w.layout.tp = 2;
     });
     add("pp: 3", [](Wrong& w) { w.layout.pp = 3; });
+    add("virtual_stages: 0", [](Wrong& w) { w.setup.virtual_stages = 0; });
+    add("virtual_stages: 2 does not go with schedule 1f1b", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.virtual_stages = 2;
+    });
+    const auto interleave = [](Wrong& w, std::int64_t pp, std::int64_t chunks) {
+        w.layout.pp = pp;
+        w.setup.schedule = Schedule::interleaved;
+        w.setup.virtual_stages = chunks;
+    };
+    add("virtual_stages: 2 needs more than one stage", [&](Wrong& w) { interleave(w, 1, 2); });
+    add("virtual_stages: 3 x pp 2 = 6 does not divide layers 4",
+        [&](Wrong& w) { interleave(w, 2, 3); });
+    add("global_batch: 7 makes 7 micro-batches, no multiple of pp 2", [&](Wrong& w) {
+        interleave(w, 2, 2);
+        w.setup.global_batch = 7;
+    });
+    add("stage_layers: 2 counts are given for 4", [&](Wrong& w) {
+        interleave(w, 2, 2);
+        w.setup.stage_layers = {2, 2};
+    });
+    add("stage_layers: 0 layers are not possible", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.stage_layers = {0, 4};
+    });
+    add("stage_layers: 5 layers in all, the model has 4", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.stage_layers = {2, 3};
+    });
+    add("recompute: selective does not go with schedule zero-bubble", [](Wrong& w) {
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.recompute = Recompute::selective;
+    });
+    add("precision: fp8 does not go with schedule zero-bubble", [](Wrong& w) {
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.precision = Precision::fp8;
+    });
+    add("zero: 2 does not go with schedule zero-bubble", [](Wrong& w) {
+        w.layout.dp = 2;
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.zero = Zero::gradients;
+    });
     add("micro_batch: 0", [](Wrong& w) { w.setup.micro_batch = 0; });
     add("global_batch: -4", [](Wrong& w) { w.setup.global_batch = -4; });
     add("global_batch: 8", [](Wrong& w) { w.layout.dp = 3; });
