@@ -21,11 +21,10 @@ enum class Fp16 : std::uint16_t {};
 [[nodiscard]] constexpr Bf16 to_bf16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t to_even = (bits >> 16) & 1U;
-    const std::uint32_t rounded = bits + 0x7fffU + to_even;
-    const std::uint32_t quiet_nan = bits | 0x400000U;
+    const std::uint32_t rounded = (bits + 0x7fffU + to_even) >> 16;
+    const std::uint32_t quiet_nan = (bits >> 16) | 0x40U;
     const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
-    // One shift at the end: narrowing each choice instead costs vector code half its speed.
-    return static_cast<Bf16>((is_nan ? quiet_nan : rounded) >> 16);
+    return static_cast<Bf16>(is_nan ? quiet_nan : rounded);
 }
 
 [[nodiscard]] constexpr float to_float(Fp16 value) {

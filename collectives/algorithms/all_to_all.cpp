@@ -3,6 +3,7 @@
 // Weathersby, IEEE TPDS 8(11), 1997).
 #include <vector>
 
+#include "collectives/algorithms/build_plan.hpp"
 #include "collectives/algorithms/strands.hpp"
 #include "emulator/base/error.hpp"
 
@@ -41,6 +42,7 @@ CollectivePlan build_exchange(std::int64_t rank,
 
 void bruck_all_to_all(StrandWriter& writer, const Member& member, const Chunk& chunk) {
     // Item i is on its way to the rank i hops away, the bits of i one after the other.
+    TD_EXPECT(chunk.count == chunk.part);
     const std::int64_t part = chunk.part;
     const std::int64_t ranks = member.ranks;
     const auto scratch = [&](std::int64_t index) {

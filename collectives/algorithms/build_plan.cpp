@@ -12,9 +12,19 @@ namespace traindyno {
 
 namespace {
 
-bool has_parts(CollectiveOp op) {
-    return op == CollectiveOp::reduce_scatter || op == CollectiveOp::all_gather ||
-           op == CollectiveOp::all_to_all;
+/// Parts that are cut into strands side by side.
+std::int64_t parts_in(const PlanRequest& request) {
+    const bool has_parts =
+        request.op != CollectiveOp::all_reduce && request.op != CollectiveOp::broadcast;
+    return has_parts ? request.ranks : 1;
+}
+
+void check(const PlanRequest& request) {
+    TD_EXPECT(request.rank >= 0 && request.rank < request.ranks);
+    TD_EXPECT(request.root >= 0 && request.root < request.ranks);
+    TD_EXPECT(request.chunking.lanes > 0 && request.chunking.lanes <= request.chunking.strands);
+    TD_EXPECT(request.count >= 0 && request.count % parts_in(request) == 0);
+    TD_EXPECT(request.op != CollectiveOp::all_to_all || request.placement != Placement::in_place);
 }
 
 /// A group of one: the input is the result.
@@ -67,22 +77,17 @@ Summands summands_of(const Member& member, const Chunk& chunk) {
 }
 
 CollectivePlan build_plan(const PlanRequest& request) {
-    const auto& [strands, lanes] = request.chunking;
-    TD_EXPECT(request.rank >= 0 && request.rank < request.ranks);
-    TD_EXPECT(request.root >= 0 && request.root < request.ranks);
-    TD_EXPECT(strands > 0 && lanes > 0 && lanes <= strands);
-    const std::int64_t scale = has_parts(request.op) ? request.ranks : 1;
-    TD_EXPECT(request.count >= 0 && request.count % scale == 0);
-    TD_EXPECT(request.op != CollectiveOp::all_to_all || request.placement != Placement::in_place);
+    check(request);
     if (request.count == 0) {
         return {};
     }
     const Algorithm algorithm = algorithm_for(request.algorithm, request.op);
-    const std::int64_t part = request.count / scale;
+    const std::int64_t part = request.count / parts_in(request);
     if (algorithm == Algorithm::pairwise) {
         const std::vector<std::int64_t> sizes(static_cast<std::size_t>(request.ranks), part);
         return build_exchange(request.rank, sizes, sizes);
     }
+    const auto& [strands, lanes] = request.chunking;
     const Parts chunks{part, strands};
     CollectivePlan plan{.strands = {}, .lanes = lanes};
     for (std::int64_t strand = 0; strand < strands; ++strand) {

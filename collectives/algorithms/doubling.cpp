@@ -4,6 +4,7 @@
 
 #include "collectives/algorithms/strands.hpp"
 #include "collectives/cost/parts.hpp"
+#include "emulator/base/error.hpp"
 
 namespace traindyno {
 
@@ -85,6 +86,7 @@ void exchange_blocks_round_the_ring(StrandWriter& writer,
 }  // namespace
 
 void doubling_all_gather(StrandWriter& writer, const Member& member, const Chunk& chunk) {
+    TD_EXPECT(chunk.count == chunk.part);
     if (member.placement == Placement::apart) {
         writer.copy(chunk.of(PlanBuffer::input), parts_of(chunk, member.rank, 1));
         writer.end_round();

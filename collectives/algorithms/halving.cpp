@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recursive halving, and doubling back: few rounds and few bytes (Rabenseifner; Thakur,
-// Rabenseifner and Gropp, IJHPCA 19(1), 2005, sections 4.3 to 4.5).
+// Rabenseifner and Gropp, IJHPCA 19(1), 2005, sections 4.4 and 4.5).
 #include "collectives/algorithms/strands.hpp"
 #include "collectives/cost/parts.hpp"
 

@@ -2,7 +2,6 @@
 #include "collectives/algorithms/plan_run.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "collectives/algorithms/combine.hpp"
@@ -10,63 +9,6 @@
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
-
-namespace {
-
-class PlanOperation final : public Pending::Operation {
-  public:
-    PlanOperation(std::shared_ptr<PlansInFlight> all, std::shared_ptr<PlanRun> run)
-        : all_(std::move(all)), run_(std::move(run)) {}
-
-    ~PlanOperation() override {
-        if (std::uncaught_exceptions() > 0) {
-            all_->abandon(run_);
-            return;
-        }
-        try {
-            while (!advance()) {
-            }
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "traindyno: %s\n", error.what());
-        }
-    }
-
-    PlanOperation(const PlanOperation&) = delete;
-    PlanOperation& operator=(const PlanOperation&) = delete;
-    PlanOperation(PlanOperation&&) = delete;
-    PlanOperation& operator=(PlanOperation&&) = delete;
-
-    [[nodiscard]] bool advance() override {
-        all_->advance();
-        return run_->complete();
-    }
-
-    [[nodiscard]] std::vector<GroupRank> waiting_for() const override {
-        return run_->waiting_for();
-    }
-
-  private:
-    std::shared_ptr<PlansInFlight> all_;
-    std::shared_ptr<PlanRun> run_;
-};
-
-}  // namespace
-
-ScratchPool::Block ScratchPool::take(std::size_t size) {
-    const auto found = spare_.lower_bound(size);
-    if (found == spare_.end()) {
-        return {.data = std::make_unique_for_overwrite<std::byte[]>(size), .capacity = size};
-    }
-    Block block = std::move(found->second);
-    spare_.erase(found);
-    return block;
-}
-
-void ScratchPool::give_back(Block block) {
-    if (block.capacity > 0) {
-        spare_.emplace(block.capacity, std::move(block));
-    }
-}
 
 PlanRun::PlanRun(PlanTask task, ScratchPool& pool) : task_(std::move(task)) {
     const CollectivePlan& plan = *task_.plan;
@@ -77,6 +19,7 @@ PlanRun::PlanRun(PlanTask task, ScratchPool& pool) : task_(std::move(task)) {
     lane_bytes_ = (scratch + line - 1) / line * line;
     if (lane_bytes_ > 0) {
         scratch_ = pool.take(lanes * lane_bytes_);
+        scratch_bytes_ = scratch_;
     }
     lanes_.resize(lanes);
     open_lanes_ = plan.lanes;
@@ -192,41 +135,14 @@ std::span<const std::byte> PlanRun::readable(const Slice& slice, std::int64_t la
 
 std::span<std::byte> PlanRun::writable(const Slice& slice, std::int64_t lane) const {
     TD_EXPECT(slice.buffer != PlanBuffer::input);
-    const std::size_t first = static_cast<std::size_t>(slice.first * task_.element_size);
-    const std::size_t size = static_cast<std::size_t>(slice.count * task_.element_size);
+    const auto first = static_cast<std::size_t>(slice.first * task_.element_size);
+    const auto size = static_cast<std::size_t>(slice.count * task_.element_size);
     if (slice.buffer == PlanBuffer::work) {
         return task_.work.subspan(first, size);
     }
     const std::size_t offset = static_cast<std::size_t>(lane) * lane_bytes_;
     TD_EXPECT(first + size <= lane_bytes_);
-    return {scratch_.data.get() + offset + first, size};
-}
-
-Pending PlansInFlight::begin(const std::shared_ptr<PlansInFlight>& all, PlanTask task) {
-    const auto run = std::make_shared<PlanRun>(std::move(task), all->pool_);
-    all->running_.push_back(run);
-    all->advance();
-    if (run->over() && run->complete()) {
-        return {};
-    }
-    return Pending{std::make_unique<PlanOperation>(all, run)};
-}
-
-void PlansInFlight::advance() {
-    for (const std::shared_ptr<PlanRun>& run : running_) {
-        run->advance();
-        if (run->failed()) {
-            abandoned_.push_back(run->take_scratch());
-        } else if (run->over()) {
-            pool_.give_back(run->take_scratch());
-        }
-    }
-    std::erase_if(running_, [](const auto& run) { return run->over(); });
-}
-
-void PlansInFlight::abandon(const std::shared_ptr<PlanRun>& run) {
-    abandoned_.push_back(run->take_scratch());
-    std::erase(running_, run);
+    return scratch_bytes_.subspan(offset + first, size);
 }
 
 }  // namespace traindyno

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs plans over any communicator's messages, many at a time.
+// Runs one plan over any communicator's messages.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "collectives/algorithms/plan.hpp"
+#include "collectives/algorithms/scratch_pool.hpp"
 #include "collectives/communicator.hpp"
 
 namespace traindyno {
@@ -26,21 +26,6 @@ struct PlanTask {
     // Where the plan reduces:
     DType type = DType::fp32;
     Reduction reduction = Reduction::sum;
-};
-
-/// Memory that goes round.
-class ScratchPool {
-  public:
-    struct Block {
-        std::unique_ptr<std::byte[]> data;
-        std::size_t capacity = 0;
-    };
-
-    [[nodiscard]] Block take(std::size_t size);
-    void give_back(Block block);
-
-  private:
-    std::multimap<std::size_t, Block> spare_;  ///< by capacity
 };
 
 /// A plan under way.
@@ -84,27 +69,12 @@ class PlanRun {
 
     PlanTask task_;
     ScratchPool::Block scratch_;
+    std::span<std::byte> scratch_bytes_;
     std::size_t lane_bytes_ = 0;
     // Destroyed before the memory they use.
     std::vector<Lane> lanes_;
     std::int64_t open_lanes_ = 0;
     std::exception_ptr error_;
-};
-
-/// The plans of a communicator and of all that were split from it. Whichever Pending is asked
-/// advances them all: a rank that waits for one must not withhold another from its peers.
-class PlansInFlight {
-  public:
-    [[nodiscard]] static Pending begin(const std::shared_ptr<PlansInFlight>& all, PlanTask task);
-
-    void advance();
-    /// Runs no further: its peers may never come. Messages may still arrive in its scratch memory.
-    void abandon(const std::shared_ptr<PlanRun>& run);
-
-  private:
-    ScratchPool pool_;
-    std::vector<ScratchPool::Block> abandoned_;  ///< of failed plans too
-    std::vector<std::shared_ptr<PlanRun>> running_;
 };
 
 }  // namespace traindyno

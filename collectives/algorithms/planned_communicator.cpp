@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "collectives/algorithms/build_plan.hpp"
-#include "collectives/algorithms/plan_run.hpp"
+#include "collectives/algorithms/plans_in_flight.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {

@@ -4,17 +4,10 @@
 
 #include <cstdint>
 
-#include "collectives/algorithms/build_plan.hpp"
+#include "collectives/algorithms/member.hpp"
 #include "collectives/algorithms/strand_writer.hpp"
 
 namespace traindyno {
-
-/// Whose strand it is.
-struct Member {
-    std::int64_t rank = 0;
-    std::int64_t ranks = 1;
-    Placement placement = Placement::apart;
-};
 
 /// Elements first .. first + count - 1 of the buffer, or of each of the parts, which are `part`
 /// elements long.
@@ -33,15 +26,6 @@ struct Chunk {
         return {.buffer = buffer, .first = first, .count = count};
     }
 };
-
-/// Rank after (before) this one on the ring, `distance` hops away.
-[[nodiscard]] constexpr std::int64_t after(const Member& member, std::int64_t distance) {
-    return (member.rank + distance) % member.ranks;
-}
-
-[[nodiscard]] constexpr std::int64_t before(const Member& member, std::int64_t distance) {
-    return (member.rank + member.ranks - distance) % member.ranks;
-}
 
 /// An all_reduce's own values and sum, on the elements of the chunk.
 [[nodiscard]] Summands summands_of(const Member& member, const Chunk& chunk);

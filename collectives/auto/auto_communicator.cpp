@@ -164,6 +164,7 @@ class AutoCommunicator final : public Communicator {
 
     [[nodiscard]] bool can_carry(Carrier carrier, const GroupShape& shape) const;
     void make(Carrier carrier);
+    [[nodiscard]] bool try_to_make(Carrier carrier);
     [[nodiscard]] std::vector<TuningRow> measure(const GroupShape& shape,
                                                  const TuningLimits& limits);
     void keep_chosen(const GroupShape& shape, const TuningTable& table);
@@ -172,6 +173,7 @@ class AutoCommunicator final : public Communicator {
     std::shared_ptr<const AutoOptions> options_;
     std::shared_ptr<InFlight> in_flight_;
     std::array<std::unique_ptr<Communicator>, enum_count<Carrier>> carriers_;
+    std::array<bool, enum_count<Carrier>> failed_{};
     std::optional<Carrier> fixed_;
     Choices choices_;  ///< where nothing is fixed
 };
@@ -185,7 +187,7 @@ void AutoCommunicator::choose_carriers() {
     }
     TuningTable known;
     for (const TuningRow& row : rows_of_first(*plain_, options_->table->rows_of(shape))) {
-        if (can_carry(row.carrier, shape)) {
+        if (can_carry(row.carrier, shape) && try_to_make(row.carrier)) {
             known.add(row);
         }
     }
@@ -227,7 +229,21 @@ void AutoCommunicator::make(Carrier carrier) {
     made = candidate->make(plain_->split(0, rank().value()));
 }
 
-/// The choices, and the carriers that they need.
+/// False where the carrier does not work here, as shared memory between containers: makers throw
+/// that on all members.
+bool AutoCommunicator::try_to_make(Carrier carrier) {
+    bool& failed = failed_[static_cast<std::size_t>(carrier)];
+    if (!failed) {
+        try {
+            make(carrier);
+        } catch (const LibraryError&) {
+            failed = true;
+        }
+    }
+    return !failed;
+}
+
+/// The choices, and of the carriers those that they need.
 void AutoCommunicator::keep_chosen(const GroupShape& shape, const TuningTable& table) {
     std::array<bool, enum_count<Carrier>> chosen{};
     for (std::size_t op = 0; op < choices_.size(); ++op) {
@@ -240,9 +256,7 @@ void AutoCommunicator::keep_chosen(const GroupShape& shape, const TuningTable& t
         }
     }
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-        if (chosen[i]) {
-            make(static_cast<Carrier>(i));
-        } else {
+        if (!chosen[i]) {
             carriers_[i].reset();
         }
     }
@@ -297,8 +311,7 @@ std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
                                                  const TuningLimits& limits) {
     std::vector<Carrier> tried{Carrier::mpi};
     for (const Candidate& candidate : options_->candidates) {
-        if (fits(candidate.carrier, shape)) {
-            make(candidate.carrier);
+        if (fits(candidate.carrier, shape) && try_to_make(candidate.carrier)) {
             tried.push_back(candidate.carrier);
         }
     }

@@ -17,7 +17,7 @@ namespace traindyno {
 /// A way to carry a group's operations besides the plain communicator, which is Carrier::mpi.
 struct Candidate {
     Carrier carrier = Carrier::mpi;
-    MakeCommunicator make;
+    MakeCommunicator make;  ///< LibraryError on all members: it does not work here
 };
 
 struct AutoOptions {

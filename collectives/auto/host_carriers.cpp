@@ -6,6 +6,7 @@
 #include "collectives/algorithms/planned_communicator.hpp"
 #include "collectives/hierarchical/hierarchical_communicator.hpp"
 #include "collectives/shm/shm_communicator.hpp"
+#include "emulator/base/error.hpp"
 
 namespace traindyno {
 
@@ -17,12 +18,14 @@ Candidate planned(Carrier carrier, Algorithm algorithm) {
             }};
 }
 
-std::unique_ptr<Communicator> in_shared_memory(std::unique_ptr<Communicator> plain) {
-    if (plain->size() == 1) {
-        return plain;
-    }
-    std::shared_ptr<SharedHeap> heap = SharedHeap::create(*plain);
-    return make_shm_communicator(std::move(plain), std::move(heap));
+MakeCommunicator in_shared_memory(std::shared_ptr<SharedHeap> heap) {
+    return [heap = std::move(heap)](std::unique_ptr<Communicator> plain) {
+        if (plain->size() == 1) {
+            return plain;
+        }
+        std::shared_ptr<SharedHeap> from = heap ? heap : SharedHeap::create(*plain);
+        return make_shm_communicator(std::move(plain), std::move(from));
+    };
 }
 
 std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
@@ -31,16 +34,17 @@ std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
 
 }  // namespace
 
-std::vector<Candidate> host_carriers(const std::string& node) {
-    return {{.carrier = Carrier::shm, .make = &in_shared_memory},
+std::vector<Candidate> host_carriers(const std::string& node, std::shared_ptr<SharedHeap> heap) {
+    const MakeCommunicator inside = in_shared_memory(std::move(heap));
+    return {{.carrier = Carrier::shm, .make = inside},
             planned(Carrier::ring, Algorithm::ring),
             planned(Carrier::recursive_doubling, Algorithm::recursive_doubling),
             planned(Carrier::halving_doubling, Algorithm::halving_doubling),
             planned(Carrier::double_tree, Algorithm::double_tree),
-            {.carrier = Carrier::hierarchical, .make = [node](std::unique_ptr<Communicator> plain) {
+            {.carrier = Carrier::hierarchical,
+             .make = [node, inside](std::unique_ptr<Communicator> plain) {
                  return make_hierarchical_communicator(
-                     std::move(plain),
-                     {.node = node, .inside = &in_shared_memory, .across = &ring});
+                     std::move(plain), {.node = node, .inside = &inside_node, .across = &ring});
              }}};
 }
 

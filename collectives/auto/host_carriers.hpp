@@ -2,14 +2,19 @@
 // Every carrier of traffic in host memory, over MPI.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "collectives/auto/auto_communicator.hpp"
+#include "collectives/shm/shared_heap.hpp"
 
 namespace traindyno {
 
-/// All but MPI itself. `node`: this rank's, equal on the ranks of a node.
-[[nodiscard]] std::vector<Candidate> host_carriers(const std::string& node);
+/// All but MPI itself. `node`: this rank's, equal on the ranks of a node. `heap`: one that all
+/// ranks of the node made together, from which buffers are the fastest; without it every group of a
+/// node makes one for itself, and buffers are elsewhere.
+[[nodiscard]] std::vector<Candidate> host_carriers(const std::string& node,
+                                                   std::shared_ptr<SharedHeap> heap = nullptr);
 
 }  // namespace traindyno

@@ -26,7 +26,7 @@ struct TuningRow {
     GroupShape shape;
     std::int64_t bytes = 0;
     Carrier carrier = Carrier::mpi;
-    CarrierSeconds seconds{};  ///< the slowest member's median
+    CarrierSeconds seconds{};  ///< the slowest member's, in the best of several runs
     bool estimated = false;    ///< extrapolated from smaller sizes
 
     friend bool operator==(const TuningRow&, const TuningRow&) = default;

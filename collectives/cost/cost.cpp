@@ -233,7 +233,8 @@ Cost cost_of(Algorithm algorithm,
 
 double seconds(const Cost& cost, const LinkModel& link) {
     const auto& [strands, lanes] = cost.chunking;
-    const auto in_a_lane = static_cast<double>((strands + lanes - 1) / lanes);
+    const std::int64_t strands_per_lane = (strands + lanes - 1) / lanes;
+    const auto in_a_lane = static_cast<double>(strands_per_lane);
     const double latency = link.alpha * static_cast<double>(cost.rounds);
     const double chain = in_a_lane * (latency + link.beta * static_cast<double>(cost.path));
     const double port = latency + link.beta * static_cast<double>(cost.bytes);

@@ -50,7 +50,8 @@ struct LinkModel {
 [[nodiscard]] std::int64_t roundings(Algorithm algorithm, CollectiveOp op, std::int64_t ranks);
 
 /// What MPICH chooses by size, which other MPI libraries follow with thresholds of their own
-/// (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005, sections 4.1 to 4.5).
+/// (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005, section 4; its long
+/// reduce-scatters are pairwise, with the bytes of a ring).
 [[nodiscard]] Algorithm usual_algorithm(CollectiveOp op, std::int64_t bytes, std::int64_t ranks);
 
 }  // namespace traindyno

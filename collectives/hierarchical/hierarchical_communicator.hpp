@@ -28,7 +28,7 @@ struct HierarchicalOptions {
 /// Where nodes have different numbers of ranks, all_reduce goes through one rank of each node (the
 /// same bytes on the wire) and the others are `flat`'s, as are all_to_all, send and recv always.
 /// A sum has L - 1 additions inside, then those of `across`: 16-bit types are rounded after each,
-/// within (N - 1) u sum|x| of N members, u = 2^-9 (bf16) or 2^-12 (fp16); averages once more.
+/// within (N - 1) u sum|x| of N members, u = 2^-8 (bf16) or 2^-11 (fp16); averages once more.
 [[nodiscard]] std::unique_ptr<Communicator> make_hierarchical_communicator(
     std::unique_ptr<Communicator> flat, HierarchicalOptions options);
 

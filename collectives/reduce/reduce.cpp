@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "collectives/half_types.hpp"
+#include "collectives/reduce/bf16_pairs.hpp"
 #include "collectives/reduce/fp16_blocks.hpp"
 #include "collectives/reduce/stream.hpp"
 #include "emulator/base/error.hpp"
@@ -90,16 +91,6 @@ TD_CLONES void divide(A* values, std::size_t count, A by) {
     }
 }
 
-void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
-    std::memcpy(to, from, bytes);
-}
-
-TD_CLONES void round(const float* __restrict from, Bf16* __restrict to, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-        to[i] = to_bf16(from[i]);
-    }
-}
-
 template <class T>
 using Kernel = void (*)(const T* const*, Accumulator<T>*, std::size_t);
 
@@ -114,46 +105,93 @@ constexpr std::array<Kernel<T>, widest> continue_kernels{&continue_block<T, Oper
                                                          &continue_block<T, Operation, 3>,
                                                          &continue_block<T, Operation, 4>};
 
-/// Elements [first, first + count) of up to `widest` inputs, as the kernels take them.
+using PairKernel = void (*)(const Bf16Pair* const*, float*, float*, std::size_t);
+
+template <class Operation, Start start>
+constexpr std::array<PairKernel, widest> pair_kernels{&reduce_pairs<Operation, 1, start>,
+                                                      &reduce_pairs<Operation, 2, start>,
+                                                      &reduce_pairs<Operation, 3, start>,
+                                                      &reduce_pairs<Operation, 4, start>};
+
+/// Blocks of up to `widest` inputs.
 template <class T>
-class InputBlocks {
-  public:
-    using Element = std::conditional_t<std::is_same_v<T, Fp16>, float, T>;
-
-    [[nodiscard]] const Element* const* read(std::span<const std::byte* const> inputs,
-                                             std::size_t first,
-                                             std::size_t count) {
-        for (std::size_t k = 0; k < inputs.size(); ++k) {
-            const T* const block = reinterpret_cast<const T*>(inputs[k]) + first;
-            if constexpr (std::is_same_v<T, Fp16>) {
-                widen(block, widened_[k].data(), count);
-                blocks_[k] = widened_[k].data();
-            } else {
-                blocks_[k] = block;
-            }
-        }
-        return blocks_.data();
-    }
-
-  private:
-    std::array<const Element*, widest> blocks_{};
-    std::array<std::array<float, block_elements>, std::is_same_v<T, Fp16> ? widest : 0> widened_;
+struct Blocks {
+    std::array<const T*, widest> at{};
+    std::size_t inputs = 0;
+    std::size_t count = 0;
+    Start start = Start::fresh;
 };
 
-/// Elements [first, first + count) of all inputs into `into`.
+/// sums <- the reduction of the blocks and, where they continue, of `sums`.
+template <class Operation, class T>
+void add_blocks(const Blocks<T>& blocks, Accumulator<T>* sums) {
+    const auto& kernels =
+        blocks.start == Start::fresh ? begin_kernels<T, Operation> : continue_kernels<T, Operation>;
+    kernels[blocks.inputs - 1](blocks.at.data(), sums, blocks.count);
+}
+
+template <class Operation>
+void add_fp16(const Blocks<Fp16>& blocks, float* sums) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): written before it is read
+    std::array<std::array<float, block_elements>, widest> widened;
+    Blocks<float> floats{.inputs = blocks.inputs, .count = blocks.count, .start = blocks.start};
+    for (std::size_t k = 0; k < blocks.inputs; ++k) {
+        widen(blocks.at[k], widened[k].data(), blocks.count);
+        floats.at[k] = widened[k].data();
+    }
+    add_blocks<Operation>(floats, sums);
+}
+
+/// The sums of all first members of pairs, then of all second ones, then of what has no partner.
+template <class Operation>
+void add_bf16(const Blocks<Bf16>& blocks, float* sums) {
+    const std::size_t pairs = blocks.count / 2;
+    std::array<const Bf16Pair*, widest> at{};
+    Blocks<Bf16> rest{.inputs = blocks.inputs, .count = blocks.count % 2, .start = blocks.start};
+    for (std::size_t k = 0; k < blocks.inputs; ++k) {
+        at[k] = reinterpret_cast<const Bf16Pair*>(blocks.at[k]);
+        rest.at[k] = blocks.at[k] + 2 * pairs;
+    }
+    const auto& kernels = blocks.start == Start::fresh ? pair_kernels<Operation, Start::fresh>
+                                                       : pair_kernels<Operation, Start::continued>;
+    kernels[blocks.inputs - 1](at.data(), sums, sums + pairs, pairs);
+    add_blocks<Operation>(rest, sums + 2 * pairs);
+}
+
+/// What add_bf16 left.
+void round(const float* sums, Bf16* to, std::size_t count) {
+    const std::size_t pairs = count / 2;
+    round_pairs(sums, sums + pairs, reinterpret_cast<Bf16Pair*>(to), pairs);
+    if (count % 2 != 0) {
+        to[count - 1] = to_bf16(sums[count - 1]);
+    }
+}
+
+/// Elements [first, first + count) of all inputs into `sums`.
 template <class T, class Operation>
 void accumulate(std::span<const std::byte* const> inputs,
                 std::size_t first,
                 std::size_t count,
-                Accumulator<T>* into) {
-    using Element = typename InputBlocks<T>::Element;
-    InputBlocks<T> blocks;
+                Accumulator<T>* sums) {
     for (std::size_t input = 0; input < inputs.size(); input += widest) {
-        const std::size_t n = std::min(widest, inputs.size() - input);
-        const auto& kernels =
-            input == 0 ? begin_kernels<Element, Operation> : continue_kernels<Element, Operation>;
-        kernels[n - 1](blocks.read(inputs.subspan(input, n), first, count), into, count);
+        Blocks<T> blocks{.inputs = std::min(widest, inputs.size() - input),
+                         .count = count,
+                         .start = input == 0 ? Start::fresh : Start::continued};
+        for (std::size_t k = 0; k < blocks.inputs; ++k) {
+            blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k]) + first;
+        }
+        if constexpr (std::is_same_v<T, Fp16>) {
+            add_fp16<Operation>(blocks, sums);
+        } else if constexpr (std::is_same_v<T, Bf16>) {
+            add_bf16<Operation>(blocks, sums);
+        } else {
+            add_blocks<Operation>(blocks, sums);
+        }
     }
+}
+
+void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
+    std::memcpy(to, from, bytes);
 }
 
 template <class T, class Operation>
@@ -164,8 +202,10 @@ void reduce_typed(std::span<const std::byte* const> inputs,
                   Stores stores) {
     TD_EXPECT(bytes % sizeof(T) == 0);
     const auto write = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
+    // NOLINTBEGIN(cppcoreguidelines-pro-type-member-init): written before they are read
     alignas(64) std::array<Accumulator<T>, block_elements> sums;
     alignas(64) std::array<T, is_half<T> ? block_elements : 0> rounded;
+    // NOLINTEND(cppcoreguidelines-pro-type-member-init)
     for (std::size_t first = 0; first < bytes / sizeof(T); first += block_elements) {
         const std::size_t count = std::min(block_elements, bytes / sizeof(T) - first);
         accumulate<T, Operation>(inputs, first, count, sums.data());

@@ -20,11 +20,11 @@ using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free);  // locks would be private to a process
 static_assert(sizeof(Counter) == 8);
 
-/// Largest message that is shown whole, at once, to everyone.
-constexpr std::size_t smallest_slot = 16384;
+/// Messages up to here are shown whole, at once, to everyone.
+constexpr std::size_t smallest_slot = std::size_t{64} << 10;
 /// Staged messages go through a window chunk by chunk: so many bytes that two windows per rank stay
 /// in the caches, so few that waiting for each other does not count (measured: all_reduce_bench).
-constexpr std::size_t smallest_window = std::size_t{512} << 10;
+constexpr std::size_t smallest_window = std::size_t{1} << 20;
 
 // A member's part: [departures][slot 0][slot 1][window 0][window 1], where a slot begins with the
 // counter, so that a short message comes with it in one line.
@@ -47,7 +47,7 @@ std::size_t windows_at(std::size_t slot_bytes) {
 Board::Board(Communicator& group, std::shared_ptr<SharedHeap> heap)
     : heap_(std::move(heap)), rank_(group.rank().value()) {
     const auto members = static_cast<std::size_t>(group.size());
-    // Room for three numbers about each pair of members (large_call.cpp).
+    // Room for what large_call.cpp shows: two numbers, and two more about each member.
     slot_bytes_ = std::max(smallest_slot, 32 * (members + 1));
     window_bytes_ = std::max(smallest_window, page * members);
     const std::size_t bytes = windows_at(slot_bytes_) + 2 * window_bytes_;
@@ -73,6 +73,34 @@ Board::~Board() {
     heap_->retire(members_[static_cast<std::size_t>(rank_)].offset,
                   departures(rank_),
                   static_cast<std::uint64_t>(size()));
+}
+
+std::int64_t Board::size() const {
+    return static_cast<std::int64_t>(members_.size());
+}
+
+std::int64_t Board::rank() const {
+    return rank_;
+}
+
+const SharedHeap& Board::heap() const {
+    return *heap_;
+}
+
+std::size_t Board::slot_bytes() const {
+    return slot_bytes_;
+}
+
+std::size_t Board::window_bytes() const {
+    return window_bytes_;
+}
+
+std::byte* Board::at(std::int64_t member, std::int64_t offset) const {
+    return heap_->at(members_[static_cast<std::size_t>(member)].in_heap, offset);
+}
+
+std::byte* Board::part(std::int64_t member) const {
+    return at(member, members_[static_cast<std::size_t>(member)].offset);
 }
 
 std::byte* Board::slot(std::int64_t member, Phase phase) const {

@@ -36,25 +36,15 @@ class Board {
     Board(Board&&) = delete;
     Board& operator=(Board&&) = delete;
 
-    [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(members_.size()); }
-
-    [[nodiscard]] std::int64_t rank() const { return rank_; }
-
-    [[nodiscard]] const SharedHeap& heap() const { return *heap_; }
-
-    /// Bytes that a slot holds.
-    [[nodiscard]] std::size_t slot_bytes() const { return slot_bytes_; }
-
-    /// Bytes of a window.
-    [[nodiscard]] std::size_t window_bytes() const { return window_bytes_; }
-
+    [[nodiscard]] std::int64_t size() const;
+    [[nodiscard]] std::int64_t rank() const;
+    [[nodiscard]] const SharedHeap& heap() const;
+    [[nodiscard]] std::size_t slot_bytes() const;    ///< that a slot holds
+    [[nodiscard]] std::size_t window_bytes() const;  ///< likewise
     [[nodiscard]] std::byte* slot(std::int64_t member, Phase phase) const;
     [[nodiscard]] std::byte* window(std::int64_t member, Phase phase) const;
-
     /// Address of `offset` in the member's segment of the heap.
-    [[nodiscard]] std::byte* at(std::int64_t member, std::int64_t offset) const {
-        return heap_->at(members_[static_cast<std::size_t>(member)].in_heap, offset);
-    }
+    [[nodiscard]] std::byte* at(std::int64_t member, std::int64_t offset) const;
 
     void publish(Phase phase);
     [[nodiscard]] bool all_published(Phase phase);
@@ -67,10 +57,7 @@ class Board {
         std::int64_t offset = 0;   ///< of its part of the board
     };
 
-    [[nodiscard]] std::byte* part(std::int64_t member) const {
-        return at(member, members_[static_cast<std::size_t>(member)].offset);
-    }
-
+    [[nodiscard]] std::byte* part(std::int64_t member) const;
     [[nodiscard]] std::atomic<std::uint64_t>& published(std::int64_t member, Phase phase) const;
     [[nodiscard]] std::atomic<std::uint64_t>& departures(std::int64_t member) const;
 

@@ -25,7 +25,7 @@ bool GroupQueue::holds(const PhasedOperation& operation) const {
 
 Look GroupQueue::advance() {
     if (operations_.empty()) {
-        return Look::idle;
+        return Look::waiting;
     }
     PhasedOperation& oldest = *operations_.front();
     if (stage_ == Stage::writing) {

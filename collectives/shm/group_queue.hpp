@@ -14,8 +14,7 @@ namespace traindyno {
 
 /// What a look at a group came to.
 enum class Look : std::uint8_t {
-    idle,        ///< it has no operation
-    waiting,     ///< for other members
+    waiting,     ///< for other members, or there is nothing to do
     progressed,  ///< a piece of work was done
 };
 
@@ -30,6 +29,9 @@ class GroupQueue {
     void add(PhasedOperation& operation);
     /// An operation whose buffers are going away. The group is of no use after that.
     void abandon(const PhasedOperation& operation);
+
+    [[nodiscard]] bool empty() const { return operations_.empty(); }
+
     [[nodiscard]] bool holds(const PhasedOperation& operation) const;
 
     /// One bounded piece of work on the oldest operation.

@@ -2,7 +2,6 @@
 #include "collectives/shm/progress.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include <sched.h>
 #include <unistd.h>
@@ -43,9 +42,8 @@ void Progress::advance() {
     }
     bool progressed = false;
     for (std::size_t i = 0; i < active_.size();) {
-        const Look look = active_[i]->advance();
-        progressed = progressed || look == Look::progressed;
-        if (look == Look::idle) {
+        progressed = active_[i]->advance() == Look::progressed || progressed;
+        if (active_[i]->empty()) {
             active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
         } else {
             ++i;
@@ -58,9 +56,9 @@ void Progress::advance() {
     }
 }
 
-void Progress::also_ask(std::shared_ptr<Pending> elsewhere) {
+void Progress::also_ask(const std::shared_ptr<Pending>& elsewhere) {
     std::erase_if(elsewhere_, [](const auto& each) { return each.expired(); });
-    elsewhere_.push_back(std::move(elsewhere));
+    elsewhere_.emplace_back(elsewhere);
 }
 
 void Progress::make_way() {

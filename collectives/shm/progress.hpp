@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All that a process has under way in shared memory: one communicator and what was split from it.
+// All that a process has under way in the memory of one heap.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class Progress {
     /// `ranks` share this host. With more of them than processors, waiting makes way at once.
     explicit Progress(std::int64_t ranks);
 
-    /// Queues without operations are forgotten, and come back with the next one.
+    /// Called with each operation: queues that have none left are forgotten.
     void add(const std::shared_ptr<GroupQueue>& queue);
     /// One piece of work on each group. Where all of them wait, this rank's processor goes to other
     /// processes.
@@ -26,7 +26,7 @@ class Progress {
 
     /// What this process carries besides: asked while everything here waits, since libraries only
     /// move messages when they are called.
-    void also_ask(std::shared_ptr<Pending> elsewhere);
+    void also_ask(const std::shared_ptr<Pending>& elsewhere);
 
     /// There are more ranks than processors: another phase means that all must get one again.
     [[nodiscard]] bool crowded() const { return spins_ == 0; }

@@ -11,6 +11,7 @@
 
 #include "collectives/control.hpp"
 #include "collectives/patient_wait.hpp"
+#include "collectives/shm/progress.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -78,8 +79,8 @@ SharedHeap::SharedHeap(std::int64_t self, std::vector<SharedSegment> segments)
       segments_(std::move(segments)),
       // The first page holds the segment's nonce.
       blocks_(page,
-              static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())) {
-}
+              static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())),
+      progress_(std::make_shared<Progress>(static_cast<std::int64_t>(segments_.size()))) {}
 
 std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
     free_retired();

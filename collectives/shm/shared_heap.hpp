@@ -16,6 +16,8 @@
 
 namespace traindyno {
 
+class Progress;
+
 /// One segment per rank, mapped by all of them; collectives between buffers in it need no copies in
 /// between. Used from one thread, but the memory itself may be touched by any. Nothing of it is
 /// left behind when ranks are killed (segment.hpp).
@@ -37,12 +39,11 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
         return segments_[static_cast<std::size_t>(member)].bytes().data() + offset;
     }
 
-    /// This rank's number among those that made the heap, and how many those are.
+    /// This rank's number among those that made the heap.
     [[nodiscard]] std::int64_t self() const { return self_; }
 
-    [[nodiscard]] std::int64_t members() const {
-        return static_cast<std::int64_t>(segments_.size());
-    }
+    /// Of all communicators on this heap: whoever asks for one operation advances all.
+    [[nodiscard]] const std::shared_ptr<Progress>& progress() const { return progress_; }
 
     /// For what peers read at any time: zeros, 4 KiB aligned. ContractError when there is no room.
     [[nodiscard]] std::int64_t take(std::int64_t bytes);
@@ -66,6 +67,7 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     std::vector<SharedSegment> segments_;  ///< by member; this rank's own among them
     BlockMap blocks_;
     std::vector<Retired> retired_;
+    std::shared_ptr<Progress> progress_;
 };
 
 }  // namespace traindyno

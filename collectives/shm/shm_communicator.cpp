@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/shm/shm_communicator.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -28,6 +29,10 @@ namespace {
 
 /// Of the message that a rank sends itself (ProgressMessage).
 constexpr std::int32_t progress_tag = control_tag - 1;
+
+/// Bytes of an all-reduce from which it is faster that each member reduces its share only. What
+/// others read of any other short message is all meant for them.
+constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 
 /// Fruitless looks between two looks at the clock.
 constexpr std::int64_t looks_per_clock = 1024;
@@ -151,11 +156,10 @@ class ShmCommunicator final : public Communicator {
   public:
     ShmCommunicator(std::unique_ptr<Communicator> over,
                     std::shared_ptr<SharedHeap> heap,
-                    std::shared_ptr<Progress> progress,
                     ShmOptions options)
         : over_(std::move(over)),
           heap_(std::move(heap)),
-          progress_(std::move(progress)),
+          progress_(heap_->progress()),
           options_(options),
           message_(*over_),
           queue_(std::make_shared<GroupQueue>(*over_, heap_)) {
@@ -269,7 +273,9 @@ class ShmCommunicator final : public Communicator {
 };
 
 Pending ShmCommunicator::start(Call call, std::size_t shown, Urgency urgency) {
-    const bool is_short = shown <= queue_->board().slot_bytes() - OneShot::header_bytes;
+    const std::size_t slot = queue_->board().slot_bytes() - OneShot::header_bytes;
+    const bool reads_all = call.kind == CallKind::all_reduce;
+    const bool is_short = shown <= (reads_all ? std::min(slot, longest_read_by_all) : slot);
     progress_->add(queue_);
     if (urgency == Urgency::immediate && is_short) {
         OneShot operation{call, showing()};
@@ -329,7 +335,7 @@ std::unique_ptr<Communicator> ShmCommunicator::split(std::int32_t color, std::in
     if (part->size() == 1) {
         return part;
     }
-    return std::make_unique<ShmCommunicator>(std::move(part), heap_, progress_, options_);
+    return std::make_unique<ShmCommunicator>(std::move(part), heap_, options_);
 }
 
 }  // namespace
@@ -340,9 +346,7 @@ std::unique_ptr<Communicator> make_shm_communicator(std::unique_ptr<Communicator
     if (over->size() == 1) {
         return over;
     }
-    auto progress = std::make_shared<Progress>(heap->members());
-    return std::make_unique<ShmCommunicator>(
-        std::move(over), std::move(heap), std::move(progress), options);
+    return std::make_unique<ShmCommunicator>(std::move(over), std::move(heap), options);
 }
 
 }  // namespace traindyno

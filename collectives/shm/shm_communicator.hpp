@@ -17,7 +17,7 @@ struct ShmOptions {
 /// Carries collectives of host buffers between the ranks of `over`, all of which made `heap`
 /// together; messages, `split` and `abort` go to `over`. Buffers from the heap are the fastest, but
 /// any will do. Calls that are under way are advanced whenever this process asks for any operation
-/// of this communicator or of one that was split from it. Collective; blocks. A group of one needs
+/// of any communicator on the heap. Collective; blocks. A group of one needs
 /// no memory: `over` itself comes back.
 [[nodiscard]] std::unique_ptr<Communicator> make_shm_communicator(
     std::unique_ptr<Communicator> over, std::shared_ptr<SharedHeap> heap, ShmOptions options = {});

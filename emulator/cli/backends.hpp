@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "collectives/auto/tuning_table.hpp"
+#include "collectives/shm/shared_heap.hpp"
 #include "emulator/cli/request.hpp"
-#include "emulator/device/host_memory.hpp"
 #include "emulator/engine/backend.hpp"
 
 namespace traindyno {
@@ -22,7 +22,7 @@ struct RankResources {
     std::string host{};                     ///< its name
     std::shared_ptr<TuningTable> tuning{};  ///< carriers of traffic: known choices and new ones
     std::optional<GpuDescription> gpu{};    ///< that it computes on
-    HostMemory shared{};                    ///< that peers on the host can address; CPUs only
+    std::shared_ptr<SharedHeap> heap{};     ///< of the ranks of the host; null where there is none
 };
 
 /// The backend that `request` asks for, on this rank. Both arguments outlive it. Throws

@@ -2,48 +2,31 @@
 #include "emulator/cli/carriers.hpp"
 
 #include <algorithm>
-#include <array>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "collectives/auto/auto_communicator.hpp"
+#include "collectives/auto/host_carriers.hpp"
 #include "emulator/base/config_files.hpp"
 
 namespace traindyno {
 
 namespace {
 
-enum class Needs : std::uint8_t { nothing, one_rank };
+constexpr std::string_view serial = "serial";
+constexpr std::string_view chosen = "auto";
+/// Recursive halving, then doubling.
+constexpr std::string_view halving_doubling = "rhd";
 
-struct CarrierSpec {
-    std::string_view name;
-    std::string_view alias;  ///< another name for it, or ""
-    Needs needs = Needs::nothing;
-    std::unique_ptr<Communicator> (*make)(std::unique_ptr<Communicator> world) = nullptr;
-};
-
-constexpr std::array carriers{
-    CarrierSpec{.name = "mpi",
-                .alias = "",
-                .needs = Needs::nothing,
-                .make = [](std::unique_ptr<Communicator> world) { return world; }},
-    CarrierSpec{
-        .name = "serial",
-        .alias = "",
-        .needs = Needs::one_rank,
-        .make = [](std::unique_ptr<Communicator> /*world*/) { return Communicator::serial(); }},
-};
-
-bool usable(const CarrierSpec& spec, std::int64_t ranks) {
-    return spec.needs == Needs::nothing || ranks == 1;
-}
-
-const CarrierSpec* find(std::string_view name) {
-    const auto* const found =
-        std::find_if(carriers.begin(), carriers.end(), [&](const CarrierSpec& spec) {
-            return spec.name == name || (!spec.alias.empty() && spec.alias == name);
-        });
-    return found == carriers.end() ? nullptr : found;
+std::optional<std::string> known_name(std::string_view name, std::int64_t ranks) {
+    if (name == halving_doubling) {
+        return std::string(to_string(Carrier::halving_doubling));
+    }
+    const bool known =
+        parse_enum<Carrier>(name).has_value() || name == chosen || (name == serial && ranks == 1);
+    return known ? std::optional(std::string(name)) : std::nullopt;
 }
 
 std::vector<std::string> split(std::string_view list) {
@@ -61,11 +44,11 @@ std::vector<std::string> split(std::string_view list) {
 }  // namespace
 
 std::vector<std::string> carrier_names(std::int64_t ranks) {
-    std::vector<std::string> names;
-    for (const CarrierSpec& spec : carriers) {
-        if (usable(spec, ranks)) {
-            names.emplace_back(spec.name);
-        }
+    std::vector<std::string> names(EnumNames<Carrier>::names.begin(),
+                                   EnumNames<Carrier>::names.end());
+    names.emplace_back(chosen);
+    if (ranks == 1) {
+        names.emplace_back(serial);
     }
     return names;
 }
@@ -76,8 +59,8 @@ std::vector<std::string> read_carriers(std::string_view list,
                                        Problems& problems) {
     std::vector<std::string> names;
     for (const std::string& name : split(list)) {
-        const CarrierSpec* const spec = find(name);
-        if (spec == nullptr || !usable(*spec, ranks)) {
+        const std::optional<std::string> found = known_name(name, ranks);
+        if (!found) {
             const std::vector<std::string> known = carrier_names(ranks);
             problems.add(fmt::format(
                 "{}: '{}' carries no traffic on {} ranks (the choices are {}) use one of them{}",
@@ -88,22 +71,39 @@ std::vector<std::string> read_carriers(std::string_view list,
                 did_you_mean(name, known)));
             continue;
         }
-        const std::string known(spec->name);
-        if (std::find(names.begin(), names.end(), known) != names.end()) {
+        if (std::find(names.begin(), names.end(), *found) != names.end()) {
             problems.add(fmt::format(
-                "{}: '{}' is named twice (each is measured once) name it once", origin, known));
+                "{}: '{}' is named twice (each is measured once) name it once", origin, *found));
             continue;
         }
-        names.push_back(known);
+        names.push_back(*found);
     }
     return names;
 }
 
 std::unique_ptr<Communicator> make_carrier(std::string_view name,
-                                           std::unique_ptr<Communicator> world) {
-    const CarrierSpec* const spec = find(name);
-    TD_EXPECT(spec != nullptr && usable(*spec, world->size()));
-    return spec->make(std::move(world));
+                                           std::unique_ptr<Communicator> world,
+                                           const CarrierSetting& setting) {
+    TD_EXPECT(known_name(name, world->size()).has_value());
+    const auto rank = static_cast<std::int32_t>(world->rank().value());
+    if (name == serial) {
+        return Communicator::serial();
+    }
+    if (name == chosen) {
+        return make_auto_communicator(std::move(world),
+                                      {.node = setting.node,
+                                       .candidates = host_carriers(setting.node),
+                                       .limits = {.largest = setting.largest},
+                                       .table = std::make_shared<TuningTable>()})
+            ->split(0, rank);
+    }
+    const Carrier carrier = *parse_enum<Carrier>(name);
+    for (const Candidate& candidate : host_carriers(setting.node)) {
+        if (candidate.carrier == carrier) {
+            return candidate.make(std::move(world));
+        }
+    }
+    return world;  // MPI itself
 }
 
 }  // namespace traindyno

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place that knows which communicators carry traffic between hosts' memories, by name.
+// The one place that knows by name which communicators `traindyno collectives` can measure.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collectives/auto/tune.hpp"
 #include "collectives/communicator.hpp"
 #include "emulator/base/error.hpp"
 
@@ -23,8 +24,14 @@ namespace traindyno {
                                                      std::int64_t ranks,
                                                      Problems& problems);
 
+struct CarrierSetting {
+    std::string node;         ///< this rank's; equal on the ranks of a node
+    LargestMessages largest;  ///< what `auto` tries before it chooses
+};
+
 /// `name` is one of read_carriers. `world` is its own MPI communicator of all ranks. Collective.
 [[nodiscard]] std::unique_ptr<Communicator> make_carrier(std::string_view name,
-                                                         std::unique_ptr<Communicator> world);
+                                                         std::unique_ptr<Communicator> world,
+                                                         const CarrierSetting& setting);
 
 }  // namespace traindyno

@@ -19,6 +19,7 @@
 #include "emulator/collective_bench/bench_buffers.hpp"
 #include "emulator/collective_bench/bench_files.hpp"
 #include "emulator/collective_bench/bench_text.hpp"
+#include "emulator/collective_bench/link_model.hpp"
 #include "emulator/collective_bench/measure_collectives.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/study/result_files.hpp"
@@ -50,6 +51,17 @@ void require_memory(Communicator& world,
     }
 }
 
+void require_one_host(const CollectivesRequest& request, const BenchHeader& header) {
+    const std::string shm(to_string(Carrier::shm));
+    const std::vector<std::string>& carriers = request.carriers;
+    if (header.hosts.size() > 1 &&
+        std::find(carriers.begin(), carriers.end(), shm) != carriers.end()) {
+        throw ConfigError({fmt::format(
+            "--collectives: shm carries nothing between hosts (the job has {}) use hierarchical",
+            header.hosts.size())});
+    }
+}
+
 /// What makes the figures worth less.
 std::vector<std::string> flags_of(const std::vector<HostInfo>& infos,
                                   const std::vector<std::string>& hosts) {
@@ -70,8 +82,13 @@ std::vector<std::string> flags_of(const std::vector<HostInfo>& infos,
 /// Text and files, on rank 0.
 class Output {
   public:
-    Output(const CollectivesRequest& request, BenchHeader header, std::int64_t ranks)
-        : request_(request), header_(std::move(header)) {
+    Output(const CollectivesRequest& request,
+           BenchHeader header,
+           std::int64_t ranks,
+           const std::optional<LinkModel>& link)
+        : request_(request),
+          header_(std::move(header)),
+          model_(link ? ModelColumn::present : ModelColumn::absent) {
         fmt::print(
             "# traindyno {}: {} on {} rank{}, {} warm-up iterations, {} measured, {} checked\n"
             "# time: median over the iterations, of which each takes what its slowest rank "
@@ -83,6 +100,9 @@ class Output {
             request.warm_up,
             request.iterations,
             request.checks);
+        if (link) {
+            fmt::print("# model: {} between neighbours, measured over MPI\n", describe(*link));
+        }
         for (const std::string& flag : header_.flags_raised) {
             fmt::print("# flag: {}\n", flag);
         }
@@ -95,7 +115,7 @@ class Output {
     void add(const std::vector<BenchRow>& rows) {
         rows_.insert(rows_.end(), rows.begin(), rows.end());
         if (alone()) {
-            fmt::print("{}", bench_line(rows, ModelColumn::absent));
+            fmt::print("{}", bench_line(rows, model_));
             std::fflush(stdout);
         }
         if (!request_.json.empty()) {
@@ -120,8 +140,8 @@ class Output {
   private:
     [[nodiscard]] bool alone() const { return request_.carriers.size() == 1; }
 
-    static void begin_block(const std::string& carrier) {
-        fmt::print("#\n# collectives: {}\n{}", carrier, bench_heading(ModelColumn::absent));
+    void begin_block(const std::string& carrier) const {
+        fmt::print("#\n# collectives: {}\n{}", carrier, bench_heading(model_));
     }
 
     [[nodiscard]] std::vector<BenchRow> rows_of(const std::string& carrier) const {
@@ -132,24 +152,39 @@ class Output {
         return own;
     }
 
-    static void print_lines(const std::vector<BenchRow>& rows) {
+    void print_lines(const std::vector<BenchRow>& rows) const {
         for (auto first = rows.begin(); first != rows.end();) {
             const auto next = std::find_if(
                 first, rows.end(), [&](const BenchRow& row) { return row.shape != first->shape; });
-            fmt::print("{}", bench_line({first, next}, ModelColumn::absent));
+            fmt::print("{}", bench_line({first, next}, model_));
             first = next;
         }
     }
 
     const CollectivesRequest& request_;
     BenchHeader header_;
+    ModelColumn model_;
     std::vector<BenchRow> rows_;
 };
 
-std::vector<Contender> contenders_of(const CollectivesRequest& request, MpiSession& session) {
+/// Sizes of the measured operation alone.
+LargestMessages largest_of(const CollectivesRequest& request) {
+    LargestMessages largest{};
+    const Bytes size = size_of(request.shapes.back(), request.what.type);
+    if (const auto op = parse_enum<CollectiveOp>(to_string(request.what.op))) {
+        largest[static_cast<std::size_t>(*op)] = std::min(size.value(), largest_trial);
+    }
+    return largest;
+}
+
+std::vector<Contender> contenders_of(const CollectivesRequest& request,
+                                     MpiSession& session,
+                                     const std::string& node) {
+    const CarrierSetting setting{.node = node, .largest = largest_of(request)};
     std::vector<Contender> contenders;
     for (const std::string& name : request.carriers) {
-        contenders.push_back({.name = name, .communicator = make_carrier(name, session.world())});
+        contenders.push_back(
+            {.name = name, .communicator = make_carrier(name, session.world(), setting)});
     }
     return contenders;
 }
@@ -177,13 +212,16 @@ ExitCode collectives_command(const Flags& flags,
     const auto world = session.world();
     const std::vector<std::string> hosts = all_gather_text(*world, this_host().name);
     require_memory(*world, request, hosts);
-    const std::vector<Contender> contenders = contenders_of(request, session);
     BenchHeader header = header_of(*world, hosts, command_line);
+    require_one_host(request, header);
+    const std::vector<Contender> contenders = contenders_of(request, session, this_host().boot_id);
+    const std::optional<LinkModel> link =
+        world->size() > 1 ? std::optional(measure_link(*world)) : std::nullopt;
     const bool prints = session.rank() == WorldRank{0};
     std::optional<Output> output;
     std::optional<ProgressLine> line;
     if (prints) {
-        output.emplace(request, std::move(header), world->size());
+        output.emplace(request, std::move(header), world->size(), link);
         if (contenders.size() > 1) {
             line.emplace();
         }
@@ -209,7 +247,7 @@ ExitCode collectives_command(const Flags& flags,
                              .iterations = request.iterations,
                              .warm_up = request.warm_up,
                              .checks = request.checks,
-                             .model = {}},
+                             .model = link ? model_of(*link) : BenchModel{}},
                             listener);
     line.reset();
     if (output) {

@@ -24,6 +24,9 @@ namespace traindyno {
                                            const std::string& command_line);
 
 [[nodiscard]] ExitCode describe_command(const Flags& flags, Problems& problems);
+
+[[nodiscard]] ExitCode show_program_command(const Flags& flags, Problems& problems);
+
 /// What a report lacks, on standard error.
 void print_notes(const std::vector<std::string>& notes);
 

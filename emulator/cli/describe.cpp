@@ -263,11 +263,13 @@ std::string devices_with(std::vector<MachineProfile> machines, Bytes needed) {
 void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost) {
     const TrainingSetup& setup = request.setup;
     line(text,
-         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{})",
+         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{}{}{})",
          to_string(request.layout),
          described(setup.precision),
          setup.micro_batch,
          to_string(setup.recompute),
+         setup.zero == Zero::none ? "" : fmt::format(", zero {}", to_string(setup.zero)),
+         setup.sequence_parallel == SequenceParallel::on ? ", sequence parallel" : "",
          request.layout.pp > 1 ? fmt::format(", stage {} needs most", cost.stage.value()) : "");
     for (const MemoryItem& item : cost.memory) {
         line(text, "  {:<16}{:>12}", item.name, format_bytes(item.bytes));
@@ -287,7 +289,7 @@ void add_volumes(Text& text, const DescribeRequest& request, const RankCost& cos
         return;
     }
     line(text,
-         "\n{:<18}{:>12}{:>12}{:>12}{:>12}",
+         "\n{:<18}{:>16}{:>12}{:>12}{:>12}",
          "Traffic of a rank",
          "operation",
          "per step",
@@ -295,7 +297,7 @@ void add_volumes(Text& text, const DescribeRequest& request, const RankCost& cos
          "sent");
     for (const Volume& volume : cost.volumes) {
         line(text,
-             "  {:<16}{:>12}{:>12}{:>12}{:>12}",
+             "  {:<16}{:>16}{:>12}{:>12}{:>12}",
              to_string(volume.group),
              volume.op,
              volume.count,

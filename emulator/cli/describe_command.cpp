@@ -3,6 +3,7 @@
 
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/describe.hpp"
+#include "emulator/cli/import_flags.hpp"
 #include "emulator/cli/request.hpp"
 #include "emulator/gpu/module.hpp"
 #include "emulator/machine/profile.hpp"
@@ -12,6 +13,8 @@ namespace traindyno {
 
 ExitCode describe_command(const Flags& flags, Problems& problems) {
     const DescribeArguments arguments = describe_arguments(flags, problems);
+    print_notes(import_gaps(flags));
+    print_notes(import_notes(flags));
     const Workload& workload = arguments.workload;
     DescribeRequest request{.model = workload.model,
                             .layout = arguments.layout,

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -74,6 +75,29 @@ std::optional<std::int64_t> FlagReader::whole(std::string_view name,
         return std::nullopt;
     }
     return parsed;
+}
+
+std::optional<std::vector<std::int64_t>> FlagReader::counts(std::string_view name) const {
+    const auto list = text(name);
+    if (!list) {
+        return std::nullopt;
+    }
+    std::vector<std::int64_t> counts;
+    std::istringstream stream(*list);
+    for (std::string item; std::getline(stream, item, ',');) {
+        const auto parsed = parse_whole(item);
+        if (!parsed || *parsed < 1 || *parsed > largest_count) {
+            problems_.add(fmt::format(
+                "{}: '{}' is not a whole number from 1 to {} (the list counts something) "
+                "write e.g. 8,8,9",
+                origin(name),
+                item,
+                largest_count));
+            return std::nullopt;
+        }
+        counts.push_back(*parsed);
+    }
+    return counts;
 }
 
 std::optional<double> FlagReader::number(std::string_view name, Bounds<double> bounds) const {

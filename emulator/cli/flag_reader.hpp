@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "emulator/base/enum_names.hpp"
 #include "emulator/base/units.hpp"
@@ -36,6 +37,8 @@ class FlagReader {
     [[nodiscard]] std::optional<std::int64_t> count(std::string_view name) const;
     [[nodiscard]] std::optional<std::int64_t> whole(std::string_view name,
                                                     Bounds<std::int64_t> bounds) const;
+    /// "8,8,9": whole numbers of at least 1.
+    [[nodiscard]] std::optional<std::vector<std::int64_t>> counts(std::string_view name) const;
     [[nodiscard]] std::optional<double> number(std::string_view name, Bounds<double> bounds) const;
     [[nodiscard]] std::optional<Bytes> bytes(std::string_view name) const;
 

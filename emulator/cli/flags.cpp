@@ -11,6 +11,7 @@
 
 #include "emulator/base/config_files.hpp"
 #include "emulator/cli/flag_table.hpp"
+#include "emulator/cli/import_flags.hpp"
 
 namespace traindyno {
 
@@ -30,6 +31,10 @@ constexpr std::array commands{
                 "measure scaling efficiency over several rank counts in one job"},
     CommandSpec{Command::run, "run", takes::run, "measure one point on all ranks of the job"},
     CommandSpec{Command::describe, "describe", takes::describe, "print what a model is and costs"},
+    CommandSpec{Command::show_program,
+                "show-program",
+                takes::show,
+                "print a pipeline schedule and its bubble, or the step program of a rank"},
     CommandSpec{Command::report,
                 "report",
                 takes::report,
@@ -233,6 +238,7 @@ Flags collect(const Subcommand& subcommand, Problems& problems) {
         const std::string path = study->text;
         problems.collect([&] { read_study_file(path, subcommand.spec->bit, flags, problems); });
     }
+    apply_imports(flags, problems);
     return flags;
 }
 

@@ -12,10 +12,11 @@
 #include <vector>
 
 #include "emulator/base/error.hpp"
+#include "emulator/importer/imported.hpp"
 
 namespace traindyno {
 
-enum class Command : std::uint8_t { scale, run, describe, report, collectives };
+enum class Command : std::uint8_t { scale, run, describe, show_program, report, collectives };
 
 /// A value as the user wrote it, and where: "--tp" or "study.toml:12: tp".
 struct FlagValue {
@@ -28,12 +29,19 @@ struct FlagPoint {
     std::map<std::string, FlagValue> values;
 };
 
+/// What was read from another trainer's configuration.
+struct FlagImport {
+    std::string source;  ///< "Megatron-LM"
+    Imported content;
+};
+
 /// Everything the user said, untyped. Keys are flag names without dashes.
 struct Flags {
     Command command = Command::scale;
     std::map<std::string, FlagValue> values;
     std::vector<FlagPoint> points;         ///< from --study
     std::vector<std::string> positionals;  ///< report: result folders
+    std::vector<FlagImport> imports{};     ///< their settings are in `values` already
 
     [[nodiscard]] const FlagValue* find(std::string_view name) const {
         const auto found = values.find(std::string(name));

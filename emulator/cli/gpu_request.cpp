@@ -158,6 +158,14 @@ void read_gpu(const FlagReader& read,
         return;
     }
     request.gpu = read_options(read, problems);
+    const std::int64_t chunks = request.workload.setup.virtual_stages;
+    if (request.gpu.collectives == GpuCollectives::nccl && chunks > 1) {
+        problems.add(fmt::format(
+            "{}: {} chunks per stage do not go with NCCL in this version (it joins neighbouring "
+            "stages only, chunks also send from the last to the first) use --collectives mpi",
+            read.origin("virtual-stages"),
+            chunks));
+    }
     request.gpu.device.precision = request.workload.setup.precision;
     request.gpu.device.seed = static_cast<unsigned>(request.measure.seed);
     request.gpu.device.peak = peak_of(request, gpus);

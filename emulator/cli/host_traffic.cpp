@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/cli/host_traffic.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 
@@ -9,6 +10,7 @@
 #include "collectives/auto/auto_communicator.hpp"
 #include "collectives/auto/host_carriers.hpp"
 #include "collectives/patient_wait.hpp"
+#include "emulator/base/error.hpp"
 #include "emulator/engine/collective_calls.hpp"
 
 namespace traindyno {
@@ -55,6 +57,24 @@ TuningTable read_tuning(const MeasureRequest& request) {
                                                    : TuningTable{};
 }
 
+std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
+                                           const std::vector<std::string>& hosts,
+                                           const MeasureRequest& request) {
+    const std::string& own = hosts[world.rank().index()];
+    const auto first = std::find(hosts.begin(), hosts.end(), own);
+    const auto color = static_cast<std::int32_t>(first - hosts.begin());
+    const std::unique_ptr<Communicator> host = world.split(color, world.rank().value());
+    if (host->size() == 1 || request.device == DeviceKind::cuda ||
+        request.collectives == Carrier::mpi) {
+        return nullptr;
+    }
+    try {
+        return SharedHeap::create(*host);
+    } catch (const LibraryError&) {
+        return nullptr;  // ranks in containers of their own: other carriers remain
+    }
+}
+
 std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
                                                 const StepProgram& program,
                                                 const MeasureRequest& request,
@@ -64,7 +84,7 @@ std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
     }
     return make_auto_communicator(ranks.split(0, ranks.rank().value()),
                                   {.node = resources.host,
-                                   .candidates = host_carriers(resources.host),
+                                   .candidates = host_carriers(resources.host, resources.heap),
                                    .limits = {.largest = largest_of_all(ranks, program)},
                                    .table = resources.tuning,
                                    .fixed = request.collectives});

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "collectives/auto/tuning_table.hpp"
 #include "collectives/communicator.hpp"
@@ -17,6 +19,12 @@ void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems
 
 /// What --tuning's file says, where there is one. ConfigError.
 [[nodiscard]] TuningTable read_tuning(const MeasureRequest& request);
+
+/// Memory that the ranks of each host share, where their traffic can use it; else null. `hosts`: of
+/// every rank. Collective.
+[[nodiscard]] std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
+                                                         const std::vector<std::string>& hosts,
+                                                         const MeasureRequest& request);
 
 /// Backend::make_traffic; the choices made are added to `resources.tuning`.
 [[nodiscard]] std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,

@@ -78,14 +78,24 @@ int run_with_mpi(int argc, char** argv, const Flags& flags, Problems& problems) 
     return code(ExitCode::internal);
 }
 
+ExitCode run_command(const Flags& flags, Problems& problems) {
+    switch (flags.command) {
+        case Command::describe:
+            return describe_command(flags, problems);
+        case Command::show_program:
+            return show_program_command(flags, problems);
+        default:
+            return report_command(flags, problems);
+    }
+}
+
 int run_alone(const Flags& flags, Problems& problems) {
     if (launcher_rank() != 0) {
         return code(ExitCode::done);
     }
     try {
         problems.throw_if_any();
-        return code(flags.command == Command::describe ? describe_command(flags, problems)
-                                                       : report_command(flags, problems));
+        return code(run_command(flags, problems));
     } catch (const Error& error) {
         print_error(error);
         return code(error.exit_code());

@@ -12,6 +12,7 @@
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
 #include "emulator/cli/host_traffic.hpp"
+#include "emulator/cli/import_flags.hpp"
 #include "emulator/cli/launch_check.hpp"
 #include "emulator/cli/on_first.hpp"
 #include "emulator/cli/progress.hpp"
@@ -212,6 +213,10 @@ ExitCode gate(const MeasureRequest& request, const Study& study) {
     return ExitCode::gate;
 }
 
+void append(std::vector<std::string>& list, const std::vector<std::string>& more) {
+    list.insert(list.end(), more.begin(), more.end());
+}
+
 /// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
 GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
     if (!may_use_gpu(flags)) {
@@ -276,7 +281,9 @@ ExitCode measure_command(const Flags& flags,
     const auto world = session.world();
     const GpuInventory gpus = agree_on_gpus(*world, flags, session.rank());
     const MeasureRequest request = measure_request(flags, session.size(), gpus, problems);
-    const LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
+    LaunchVerdict launch = inspect_launch(*world, request, gpus, command_line);
+    append(launch.flags, import_gaps(flags));
+    append(launch.notes, import_notes(flags));
     StudyRecorder recorder(request, header(request, launch, gpus, *world, command_line));
     const std::vector<bool> skip = begin(*world, recorder);
     static_cast<void>(on_first(*world, [&] {
@@ -284,6 +291,7 @@ ExitCode measure_command(const Flags& flags,
         return std::string();
     }));
     share_rows(*world, *launch.resources.tuning);
+    launch.resources.heap = make_host_heap(*world, launch.hosts, request);
     std::optional<ProgressLine> line;
     if (session.rank() == WorldRank{0}) {
         announce(launch, line.emplace());

@@ -11,6 +11,7 @@
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/gpu_request.hpp"
 #include "emulator/cli/host_traffic.hpp"
+#include "emulator/cli/workload_request.hpp"
 #include "emulator/program/build.hpp"
 
 namespace traindyno {
@@ -27,64 +28,6 @@ struct EnumNames<DeviceChoice> {
 };
 
 namespace {
-
-void read_model(const FlagReader& read, Workload& workload, Problems& problems) {
-    const auto name = read.text("model");
-    if (!name) {
-        if (!read.given("model")) {
-            problems.add(
-                "--model: missing (there is nothing to train) name one, e.g. --model gpt3-125m");
-        }
-        return;
-    }
-    const ModelOverrides overrides{.shrink = read.count("shrink").value_or(1),
-                                   .layers = read.count("layers"),
-                                   .seq = read.count("seq")};
-    problems.collect([&] {
-        const Model loaded = load_model(*name);
-        workload.left_out = left_out_of_model(*name);
-        workload.model = apply(loaded, overrides);
-        if (workload.model != loaded) {
-            workload.original = loaded;
-        }
-    });
-}
-
-constexpr double largest_factor = 1024;
-constexpr double largest_skew = 16;
-
-Workload read_workload(const FlagReader& read, Precision default_precision, Problems& problems) {
-    Workload workload;
-    read_model(read, workload, problems);
-    const TrainingSetup defaults;
-    workload.setup = {
-        .micro_batch = read.count("micro-batch").value_or(1),
-        .global_batch = 1,
-        .precision = read.choice<Precision>("precision").value_or(default_precision),
-        .recompute = read.choice<Recompute>("recompute").value_or(defaults.recompute),
-        .schedule = read.choice<Schedule>("schedule").value_or(defaults.schedule),
-        .bucket = read.bytes("bucket").value_or(defaults.bucket),
-        .overlap_gradients =
-            read.choice<Overlap>("overlap-gradients").value_or(defaults.overlap_gradients),
-        .overlap_p2p = read.choice<Overlap>("overlap-p2p").value_or(defaults.overlap_p2p),
-        .memory = read.choice<MemoryMode>("memory").value_or(defaults.memory),
-        .capacity_factor = read.number("capacity-factor", {.low = 0, .high = largest_factor})
-                               .value_or(defaults.capacity_factor),
-        .expert_skew = read.number("expert-skew", {.low = 0, .high = largest_skew})
-                           .value_or(defaults.expert_skew)};
-    workload.tp = read.count("tp").value_or(1);
-    workload.pp = read.count("pp").value_or(1);
-    workload.ep = read.count("ep").value_or(1);
-    return workload;
-}
-
-/// Micro-batches that keep a pipeline busy: its bubble is (pp-1)/m of the step.
-constexpr std::int64_t micro_batches_per_stage = 4;
-
-std::int64_t batch_per_replica(const FlagReader& read, const Workload& workload) {
-    const std::int64_t micro_batches = workload.pp == 1 ? 1 : micro_batches_per_stage * workload.pp;
-    return read.count("batch-per-replica").value_or(workload.setup.micro_batch * micro_batches);
-}
 
 std::vector<std::int64_t> parse_points(const FlagReader& read,
                                        const std::string& text,
@@ -171,7 +114,8 @@ std::vector<PointSize> read_sizes(const Flags& flags,
     } else if (const auto text = read.text("points")) {
         counts = parse_points(read, *text, ranks, problems);
     } else {
-        counts = default_points(std::min(workload.tp * workload.pp * workload.ep, ranks), ranks);
+        const std::int64_t replica = workload.tp * workload.cp * workload.pp;
+        counts = default_points(std::min(replica * workload.ep, ranks), ranks);
     }
     for (const std::int64_t count : counts) {
         sizes.push_back({.ranks = count,
@@ -183,26 +127,29 @@ std::vector<PointSize> read_sizes(const Flags& flags,
     return sizes;
 }
 
-std::optional<PlannedPoint> plan(const PointSize& size, Problems& problems) {
-    const std::int64_t replica = size.tp * size.pp;
+std::optional<PlannedPoint> plan(const PointSize& size,
+                                 const Workload& workload,
+                                 Problems& problems) {
+    const std::int64_t replica = size.tp * workload.cp * size.pp;
     if (size.ranks % replica != 0) {
         problems.add(
-            fmt::format("{} ranks: not divisible into replicas of tp {} x pp {} = {} ranks (every "
-                        "replica needs all its ranks) use a multiple of {}",
+            fmt::format("{} ranks: not divisible into replicas of tp {} x cp {} x pp {} = {} ranks "
+                        "(every replica needs all its ranks) use a multiple of {}",
                         size.ranks,
                         size.tp,
+                        workload.cp,
                         size.pp,
                         replica,
                         replica));
         return std::nullopt;
     }
-    return PlannedPoint{.ranks = size.ranks,
-                        .layout = {.tp = size.tp,
-                                   .cp = 1,
-                                   .ep = size.ep,
-                                   .dp = size.ranks / replica,
-                                   .pp = size.pp},
-                        .global_batch = size.global_batch.value_or(0)};
+    PlannedPoint point{.ranks = size.ranks,
+                       .layout = layout_of(workload, size.ranks / replica),
+                       .global_batch = size.global_batch.value_or(0)};
+    point.layout.tp = size.tp;
+    point.layout.pp = size.pp;
+    point.layout.ep = size.ep;
+    return point;
 }
 
 void set_batches(const FlagReader& read,
@@ -336,7 +283,7 @@ MeasureRequest measure_request(const Flags& flags,
     const FlagReader read(flags.values, problems);
     MeasureRequest request;
     request.device = device_of(read, gpus);
-    request.workload = read_workload(read, default_precision(request.device), problems);
+    request.workload = read_workload(flags, read, default_precision(request.device), problems);
     request.scaling = read.choice<Scaling>("scaling").value_or(Scaling::weak);
     read_machine(read, gpus, request, problems);
     read_measuring(read, request);
@@ -355,7 +302,7 @@ MeasureRequest measure_request(const Flags& flags,
         problems.add("--resume: needs --out (the folder whose points are kept) add it");
     }
     for (const PointSize& size : read_sizes(flags, read, request.workload, ranks, problems)) {
-        if (const auto point = plan(size, problems)) {
+        if (const auto point = plan(size, request.workload, problems)) {
             request.points.push_back(*point);
         }
     }
@@ -365,46 +312,6 @@ MeasureRequest measure_request(const Flags& flags,
     }
     problems.throw_if_any();
     return request;
-}
-
-DescribeArguments describe_arguments(const Flags& flags, Problems& problems) {
-    const FlagReader read(flags.values, problems);
-    DescribeArguments arguments;
-    arguments.workload = read_workload(read, Precision::bf16, problems);
-    arguments.layout = {.tp = arguments.workload.tp,
-                        .cp = 1,
-                        .ep = arguments.workload.ep,
-                        .dp = read.count("dp").value_or(arguments.workload.ep),
-                        .pp = arguments.workload.pp};
-    arguments.workload.setup.global_batch =
-        read.count("global-batch")
-            .value_or(batch_per_replica(read, arguments.workload) * arguments.layout.dp);
-    arguments.tokens = read.number("tokens", {.low = 1, .high = 1e18}).value_or(arguments.tokens);
-    arguments.json = read.given("json");
-    if (problems.empty()) {
-        for (const std::string& problem :
-             problems_of(arguments.workload.model, arguments.layout, arguments.workload.setup)) {
-            problems.add(problem);
-        }
-    }
-    problems.throw_if_any();
-    return arguments;
-}
-
-ReportArguments report_arguments(const Flags& flags, Problems& problems) {
-    const FlagReader read(flags.values, problems);
-    ReportArguments arguments{.results = flags.positionals, .out = read.text("out").value_or("")};
-    if (arguments.results.empty()) {
-        problems.add(
-            "no result folder given (there is nothing to report) try: traindyno report results "
-            "--out report");
-    }
-    if (!read.given("out")) {
-        problems.add(
-            "--out: missing (the report is written there) name a folder, e.g. --out report");
-    }
-    problems.throw_if_any();
-    return arguments;
 }
 
 }  // namespace traindyno

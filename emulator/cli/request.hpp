@@ -34,7 +34,9 @@ struct Workload {
     TrainingSetup setup;            ///< global_batch belongs to the point
     std::int64_t tp = 1;
     std::int64_t pp = 1;
+    std::int64_t cp = 1;
     std::int64_t ep = 1;
+    std::int64_t shard = 0;               ///< Layout::shard of points with more replicas
     std::vector<std::string> left_out{};  ///< of the model's file: what the shape lacks
 };
 
@@ -73,6 +75,13 @@ struct DescribeArguments {
     bool json = false;
 };
 
+struct ShowArguments {
+    Workload workload;
+    Layout layout;
+    std::optional<MachineProfile> machine;  ///< whose compute times count; else unit time
+    std::optional<WorldRank> rank;          ///< whose program is printed
+};
+
 struct ReportArguments {
     std::vector<std::string> results;
     std::string out;
@@ -87,6 +96,7 @@ struct ReportArguments {
 /// Whether `flags` may mean a GPU: only then is it worth looking for one.
 [[nodiscard]] bool may_use_gpu(const Flags& flags);
 [[nodiscard]] DescribeArguments describe_arguments(const Flags& flags, Problems& problems);
+[[nodiscard]] ShowArguments show_arguments(const Flags& flags, Problems& problems);
 [[nodiscard]] ReportArguments report_arguments(const Flags& flags, Problems& problems);
 
 }  // namespace traindyno

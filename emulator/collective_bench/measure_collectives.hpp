@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct BenchPlan {
     std::int64_t iterations = 20;
     std::int64_t warm_up = 5;
     std::int64_t checks = 1;  ///< operations compared with their expected result, per row
-    BenchModel model;         ///< may be empty
+    BenchModel model{};       ///< may be empty
 };
 
 /// Called on every rank, in the same order.

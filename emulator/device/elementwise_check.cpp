@@ -40,6 +40,7 @@ Signature signature_of(const Elementwise& op) {
         case ElementwiseKind::bias_gradient:
             return {{all}, {n}};
         case ElementwiseKind::gelu_forward:
+        case ElementwiseKind::copy:
             return {{all}, {all}};
         case ElementwiseKind::gelu_backward:
         case ElementwiseKind::residual_add:

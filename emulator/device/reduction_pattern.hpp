@@ -27,21 +27,26 @@ inline constexpr std::int64_t check_minimum = 64;
     return index < elements - 1 ? index : elements - 1;
 }
 
-/// Pattern of member `rank` at element `index`: 1..4, different on neighbouring ranks and buffers.
+/// Values of a pattern: 1 to this. A prime other than 2, so that sums over 2, 4, 8, ... members
+/// still tell parts of a buffer apart.
+inline constexpr std::int64_t pattern_period = 7;
+
+/// Pattern of member `rank` at element `index`, different on neighbouring ranks and buffers.
 [[nodiscard]] TD_HOST_DEVICE std::int64_t pattern(std::int64_t rank,
                                                   std::uint32_t key,
                                                   std::int64_t index) {
-    return 1 + (rank + key + index / check_stride) % 4;
+    return 1 + (rank + key + index / check_stride) % pattern_period;
 }
 
-/// Closed form of the reduction over ranks 0..size-1: full cycles of 1+2+3+4, then the rest.
+/// Closed form of the reduction over ranks 0..size-1: full cycles of 1+2+...+7, then the rest.
 [[nodiscard]] TD_HOST_DEVICE float reduced_pattern(Reduction reduction,
                                                    std::int64_t size,
                                                    std::uint32_t key,
                                                    std::int64_t index) {
-    std::int64_t sum = size / 4 * (1 + 2 + 3 + 4);
-    std::int64_t largest = size < 4 ? 0 : 4;
-    for (std::int64_t rank = 0; rank < size % 4; ++rank) {
+    constexpr std::int64_t cycle = pattern_period * (pattern_period + 1) / 2;
+    std::int64_t sum = size / pattern_period * cycle;
+    std::int64_t largest = size < pattern_period ? 0 : pattern_period;
+    for (std::int64_t rank = 0; rank < size % pattern_period; ++rank) {
         const std::int64_t value = pattern(rank, key, index);
         sum += value;
         largest = largest < value ? value : largest;
@@ -49,7 +54,7 @@ inline constexpr std::int64_t check_minimum = 64;
     if (reduction == Reduction::max) {
         return static_cast<float>(largest);
     }
-    const float whole = static_cast<float>(sum);  // exact: below 2^24 up to 6.7 million ranks
+    const float whole = static_cast<float>(sum);  // exact: below 2^24 up to 4 million ranks
     return reduction == Reduction::average ? whole / static_cast<float>(size) : whole;
 }
 

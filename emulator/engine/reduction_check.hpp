@@ -22,7 +22,7 @@ struct ReductionChecks {
 
 /// Writes this member's pattern into the packed marks of a buffer of `elements`. `key` tells
 /// buffers apart (it must be equal on all members). `type` is fp32, bf16 or fp16. Values are
-/// integers in 1..4, so that sums are exact over many ranks and tame as gradients.
+/// integers in 1..7, so that sums are exact over many ranks and tame as gradients.
 void stamp(std::span<std::byte> marks,
            std::int64_t elements,
            DType type,

@@ -3,7 +3,37 @@
 
 #include <algorithm>
 
+#include "emulator/base/error.hpp"
+
 namespace traindyno {
+
+namespace {
+
+/// Piece `index` of `count` equal ones.
+Slice piece_of(const Slice& whole, std::int64_t index, std::int64_t count) {
+    TD_EXPECT(whole.elements % count == 0);
+    const std::int64_t elements = whole.elements / count;
+    return {.space = whole.space, .offset = whole.offset + index * elements, .elements = elements};
+}
+
+/// The layer for so many rows.
+BiasedLinear rows_of(BiasedLinear layer, std::int64_t tokens) {
+    layer.linear.tokens = tokens;
+    return layer;
+}
+
+/// Rows of chunk `index` of `count`.
+MatMul input_gradient_of_chunk(const BiasedLinear& layer,
+                               const Slice& dy,
+                               const Slice& dx,
+                               std::int64_t index,
+                               std::int64_t count) {
+    return input_gradient(rows_of(layer, layer.linear.tokens / count).linear,
+                          piece_of(dy, index, count),
+                          piece_of(dx, index, count));
+}
+
+}  // namespace
 
 void BlockWriter::compute(const ComputeOp& op, const After& after) {
     block_.ops.push_back({.op = op, .lane = Lane::compute, .phase = phase_, .after = after});
@@ -45,36 +75,118 @@ After BlockWriter::all_reduce_over_tp(const Slice& buffer, Reduction reduction) 
                                            reduction));
 }
 
-void BlockWriter::column_parallel_forward(const BiasedLinear& layer,
-                                          const Slice& x,
-                                          const Slice& y) {
-    compute(forward(layer.linear, x, y));
-    add_bias(layer, y, {});
+std::vector<After> BlockWriter::gather_over_tp(const TokenRows& x) {
+    const std::int64_t chunks = stage_.shape.chunks;
+    std::vector<After> gathered(static_cast<std::size_t>(chunks));
+    if (!stage_.sequence_parallel()) {
+        return gathered;
+    }
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        gathered[static_cast<std::size_t>(chunk)] =
+            communicate(Lane::tp,
+                        Collective{.kind = CollectiveKind::all_gather,
+                                   .group = *stage_.tp,
+                                   .input = piece_of(x.own, chunk, chunks),
+                                   .output = piece_of(x.all, chunk, chunks),
+                                   .dtype = dtype_of(x.all.space, stage_.storage)});
+    }
+    return gathered;
 }
 
-After BlockWriter::row_parallel_forward(const BiasedLinear& layer, const Slice& x, const Slice& y) {
-    compute(forward(layer.linear, x, y));
-    const After reduced = all_reduce_over_tp(y);
-    add_bias(layer, y, reduced);
+After BlockWriter::reduce_over_tp(const TokenRows& y) {
+    After reduced;
+    for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
+        reduced = reduce_chunk(y, chunk);
+    }
+    return reduced;
+}
+
+After BlockWriter::reduce_chunk(const TokenRows& y, std::int64_t chunk) {
+    if (!stage_.sequence_parallel()) {
+        return all_reduce_over_tp(y.all);
+    }
+    return communicate(Lane::tp,
+                       Collective{.kind = CollectiveKind::reduce_scatter,
+                                  .group = *stage_.tp,
+                                  .input = piece_of(y.all, chunk, stage_.shape.chunks),
+                                  .output = piece_of(y.own, chunk, stage_.shape.chunks),
+                                  .dtype = dtype_of(y.all.space, stage_.storage)});
+}
+
+void BlockWriter::column_parallel_forward(const BiasedLinear& layer,
+                                          const TokenRows& x,
+                                          const Slice& y) {
+    const std::int64_t chunks = stage_.shape.chunks;
+    const std::vector<After> gathered = gather_over_tp(x);
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const BiasedLinear part = rows_of(layer, layer.linear.tokens / chunks);
+        const Slice y_part = piece_of(y, chunk, chunks);
+        compute(forward(part.linear, piece_of(x.all, chunk, chunks), y_part),
+                gathered[static_cast<std::size_t>(chunk)]);
+        add_bias(part, y_part, {});
+    }
+}
+
+After BlockWriter::row_parallel_forward(const BiasedLinear& layer,
+                                        const Slice& x,
+                                        const TokenRows& y) {
+    const std::int64_t chunks = stage_.shape.chunks;
+    After reduced;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        compute(forward(rows_of(layer, layer.linear.tokens / chunks).linear,
+                        piece_of(x, chunk, chunks),
+                        piece_of(y.all, chunk, chunks)));
+        reduced = reduce_chunk(y, chunk);
+    }
+    add_bias(rows_of(layer, stage_.shape.own_tokens), y.own, reduced);
     return layer.bias.elements > 0 ? After{} : reduced;
 }
 
 After BlockWriter::column_parallel_backward(const BiasedLinear& layer,
-                                            const Slice& x,
+                                            const TokenRows& x,
                                             const Slice& dy,
-                                            const Slice& dx) {
-    compute(input_gradient(layer.linear, dy, dx));
-    After reduced = all_reduce_over_tp(dx);
-    weight_and_bias_gradients(layer, x, dy);
+                                            const TokenRows& dx) {
+    const bool at_once = weight_gradients_ == WeightGradients::at_once;
+    const std::vector<After> gathered = at_once ? gather_over_tp(x) : std::vector<After>{};
+    After reduced;
+    for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
+        compute(input_gradient_of_chunk(layer, dy, dx.all, chunk, stage_.shape.chunks));
+        reduced = reduce_chunk(dx, chunk);
+    }
+    if (at_once) {
+        compute(weight_gradient(layer.linear, x.all, dy), gathered.back());
+        add_bias_gradient(layer, dy);
+    }
     return reduced;
 }
 
 void BlockWriter::row_parallel_backward(const BiasedLinear& layer,
                                         const Slice& x,
-                                        const Slice& dy,
+                                        const TokenRows& dy,
                                         const Slice& dx) {
-    compute(input_gradient(layer.linear, dy, dx));
-    weight_and_bias_gradients(layer, x, dy);
+    const std::vector<After> gathered = gather_over_tp(dy);
+    for (std::int64_t chunk = 0; chunk < stage_.shape.chunks; ++chunk) {
+        compute(input_gradient_of_chunk(layer, dy.all, dx, chunk, stage_.shape.chunks),
+                gathered[static_cast<std::size_t>(chunk)]);
+    }
+    if (weight_gradients_ == WeightGradients::at_once) {
+        compute(weight_gradient(layer.linear, x, dy.all));
+        add_bias_gradient(rows_of(layer, stage_.shape.own_tokens), dy.own);
+    }
+}
+
+void BlockWriter::column_parallel_weight_gradient(const BiasedLinear& layer,
+                                                  const TokenRows& x,
+                                                  const Slice& dy) {
+    compute(weight_gradient(layer.linear, x.all, dy), gather_over_tp(x).back());
+    add_bias_gradient(layer, dy);
+}
+
+void BlockWriter::row_parallel_weight_gradient(const BiasedLinear& layer,
+                                               const Slice& x,
+                                               const TokenRows& dy) {
+    compute(weight_gradient(layer.linear, x, dy.all), gather_over_tp(dy).back());
+    add_bias_gradient(rows_of(layer, stage_.shape.own_tokens), dy.own);
 }
 
 void BlockWriter::add_bias(const BiasedLinear& layer, const Slice& y, const After& after) {
@@ -88,10 +200,7 @@ void BlockWriter::add_bias(const BiasedLinear& layer, const Slice& y, const Afte
     }
 }
 
-void BlockWriter::weight_and_bias_gradients(const BiasedLinear& layer,
-                                            const Slice& x,
-                                            const Slice& dy) {
-    compute(weight_gradient(layer.linear, x, dy));
+void BlockWriter::add_bias_gradient(const BiasedLinear& layer, const Slice& dy) {
     if (layer.bias.elements > 0) {
         elementwise(ElementwiseKind::bias_gradient,
                     layer.linear.tokens,

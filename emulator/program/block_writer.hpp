@@ -3,35 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "emulator/program/expert_routes.hpp"
 #include "emulator/program/linear.hpp"
-#include "emulator/program/local_shape.hpp"
-#include "emulator/program/parameter_map.hpp"
-#include "emulator/program/step_program.hpp"
+#include "emulator/program/stage_context.hpp"
 
 namespace traindyno {
-
-enum class Mlp : std::uint8_t { gelu, swiglu };
-
-/// What every block of a stage is written from.
-struct StageContext {
-    LocalShape shape;
-    ParameterMap parameters;
-    Sharding sharding;
-    DType storage = DType::fp32;   ///< of weights and activations
-    DType gradient = DType::fp32;  ///< of main gradients
-    Recompute recompute = Recompute::none;
-    Mlp mlp = Mlp::gelu;
-    Positions positions = Positions::learned;
-    std::optional<GroupId> tp;  ///< absent when tensor parallelism is 1
-    std::optional<GroupId> ep;  ///< absent when expert parallelism is 1
-    ExpertRoutes routes{};
-    std::int64_t expert_position = 0;  ///< of this rank in the expert-parallel group
-};
 
 /// Operations of the block under construction that another one waits for.
 using After = std::vector<std::uint32_t>;
@@ -49,6 +27,9 @@ class BlockWriter {
 
     void set_phase(Phase phase) { phase_ = phase; }
 
+    /// Deferred: backward leaves out weight_and_bias_gradients, for another block.
+    void set_weight_gradients(WeightGradients when) { weight_gradients_ = when; }
+
     void compute(const ComputeOp& op, const After& after = {});
     void elementwise(ElementwiseKind kind,
                      std::int64_t rows,
@@ -61,29 +42,48 @@ class BlockWriter {
     /// Empty without tensor parallelism.
     After all_reduce_over_tp(const Slice& buffer, Reduction reduction = Reduction::sum);
 
-    /// y = x weight^T + bias, the weight cut by columns: y is this rank's share.
-    void column_parallel_forward(const BiasedLinear& layer, const Slice& x, const Slice& y);
-    /// The same, the weight cut by rows: y is summed over the tensor group. Returns what a reader
-    /// of y waits for.
-    After row_parallel_forward(const BiasedLinear& layer, const Slice& x, const Slice& y);
-    /// dx is summed over the tensor group while the weight's gradient is computed.
+    /// The rows of all ranks from their own, chunk by chunk; per chunk what a reader of it waits
+    /// for. Nothing to do without sequence parallelism.
+    std::vector<After> gather_over_tp(const TokenRows& x);
+    /// Sums `y.all` over the tensor group into the rows of each rank. Returns what a reader of
+    /// `y.own` waits for.
+    After reduce_over_tp(const TokenRows& y);
+
+    /// y = x weight^T + bias, the weight cut by columns: y is this rank's share. Each chunk is
+    /// multiplied when it is there.
+    void column_parallel_forward(const BiasedLinear& layer, const TokenRows& x, const Slice& y);
+    /// The same, the weight cut by rows: y is summed over the tensor group, each chunk while the
+    /// next is multiplied. Returns what a reader of y waits for.
+    After row_parallel_forward(const BiasedLinear& layer, const Slice& x, const TokenRows& y);
+    /// x is gathered again, for the weight's gradient, while that of the input is computed; dx is
+    /// summed over the tensor group while the weight's is.
     After column_parallel_backward(const BiasedLinear& layer,
-                                   const Slice& x,
+                                   const TokenRows& x,
                                    const Slice& dy,
-                                   const Slice& dx);
+                                   const TokenRows& dx);
     void row_parallel_backward(const BiasedLinear& layer,
                                const Slice& x,
-                               const Slice& dy,
+                               const TokenRows& dy,
                                const Slice& dx);
+    /// What the two above leave out where weight gradients are deferred; both operands of a product
+    /// are gathered again.
+    void column_parallel_weight_gradient(const BiasedLinear& layer,
+                                         const TokenRows& x,
+                                         const Slice& dy);
+    void row_parallel_weight_gradient(const BiasedLinear& layer,
+                                      const Slice& x,
+                                      const TokenRows& dy);
 
     [[nodiscard]] Block take() { return std::move(block_); }
 
   private:
+    After reduce_chunk(const TokenRows& y, std::int64_t chunk);
     void add_bias(const BiasedLinear& layer, const Slice& y, const After& after);
-    void weight_and_bias_gradients(const BiasedLinear& layer, const Slice& x, const Slice& dy);
+    void add_bias_gradient(const BiasedLinear& layer, const Slice& dy);
 
     const StageContext& stage_;
     Phase phase_;
+    WeightGradients weight_gradients_ = WeightGradients::at_once;
     Block block_;
 };
 

@@ -22,6 +22,9 @@ std::optional<Direction> direction_of(const Block& block) {
         if (op.phase == Phase::backward) {
             return Direction::backward;
         }
+        if (op.phase == Phase::weights) {
+            return Direction::weights;
+        }
         if (op.phase == Phase::forward) {
             direction = Direction::forward;
         }
@@ -29,11 +32,7 @@ std::optional<Direction> direction_of(const Block& block) {
     return direction;
 }
 
-constexpr std::string_view text_of(Direction direction) {
-    return direction == Direction::forward ? "forward" : "backward";
-}
-
-/// How often each layer runs for each micro-batch of one rank.
+/// How often each layer runs for each micro-batch of one rank, and in which order.
 class LayerRuns {
   public:
     explicit LayerRuns(const StepProgram& program) : program_(program) {
@@ -43,7 +42,9 @@ class LayerRuns {
         }
         for (const Task& task : program.tasks) {
             if (const auto direction = directions[task.block.index()]) {
-                ++counts_[{task.layer, task.micro_batch}][static_cast<std::size_t>(*direction)];
+                Counts& counts = counts_[{task.layer, task.micro_batch}];
+                ++counts[static_cast<std::size_t>(*direction)];
+                early_ = early_ || is_early(counts);
                 micro_batches_ = std::max(micro_batches_, task.micro_batch.value() + 1);
                 blocks_.emplace_back(task.block, task.layer, task.micro_batch);
             }
@@ -51,6 +52,15 @@ class LayerRuns {
     }
 
     [[nodiscard]] std::int32_t micro_batches() const { return micro_batches_; }
+
+    void find_disorder(Findings& findings) const {
+        if (early_) {
+            findings.add(fmt::format(
+                "rank {}: a micro-batch goes backward through a layer before it went forward, or "
+                "its weight gradients come before its backward",
+                program_.rank.value()));
+        }
+    }
 
     void find_repeated(Findings& findings) {
         std::sort(blocks_.begin(), blocks_.end());
@@ -66,23 +76,25 @@ class LayerRuns {
 
     /// `micro_batches` of any rank; each layer must run as often as it does at most.
     void find_missing(std::int32_t micro_batches, Findings& findings) const {
-        std::map<LayerIndex, std::int32_t> most;
+        // Forwards and backwards come in equal numbers; weight gradients may be left to backward.
+        std::map<LayerIndex, Counts> most;
         for (const auto& [key, counts] : counts_) {
-            std::int32_t& count = most[key.first];
-            count = std::max({count, counts[0], counts[1]});
+            Counts& wanted = most[key.first];
+            wanted[0] = wanted[1] = std::max({wanted[0], counts[0], counts[1]});
+            wanted[2] = std::max(wanted[2], counts[2]);
         }
         for (const auto& [layer, wanted] : most) {
             for (std::int32_t micro_batch = 0; micro_batch < micro_batches; ++micro_batch) {
                 const auto found = counts_.find({layer, MicroBatch{micro_batch}});
                 const Counts counts = found == counts_.end() ? Counts{} : found->second;
-                for (const Direction direction : {Direction::forward, Direction::backward}) {
-                    if (counts[static_cast<std::size_t>(direction)] < wanted) {
+                for (std::size_t direction = 0; direction < counts.size(); ++direction) {
+                    if (counts[direction] < wanted[direction]) {
                         findings.add(
                             fmt::format("rank {}: micro-batch {} does not go {} through "
                                         "layer {}",
                                         program_.rank.value(),
                                         micro_batch,
-                                        text_of(direction),
+                                        to_string(static_cast<Direction>(direction)),
                                         layer.value()));
                     }
                 }
@@ -91,12 +103,17 @@ class LayerRuns {
     }
 
   private:
-    using Counts = std::array<std::int32_t, 2>;
+    using Counts = std::array<std::int32_t, enum_count<Direction>>;
+
+    [[nodiscard]] static bool is_early(const Counts& counts) {
+        return counts[1] > counts[0] || counts[2] > counts[1];
+    }
 
     const StepProgram& program_;
     std::map<std::pair<LayerIndex, MicroBatch>, Counts> counts_;
     std::vector<std::tuple<BlockId, LayerIndex, MicroBatch>> blocks_;
     std::int32_t micro_batches_ = 0;
+    bool early_ = false;
 };
 
 }  // namespace
@@ -108,6 +125,7 @@ void check_micro_batches(std::span<const StepProgram> programs, Findings& findin
         most = std::max(most, ranks.emplace_back(program).micro_batches());
     }
     for (LayerRuns& runs : ranks) {
+        runs.find_disorder(findings);
         runs.find_repeated(findings);
         runs.find_missing(most, findings);
     }

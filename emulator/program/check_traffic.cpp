@@ -44,15 +44,12 @@ struct Message {
 
 class TrafficCheck {
   public:
-    TrafficCheck(std::span<const StepProgram> programs,
-                 const GroupIndex& groups,
-                 Findings& findings)
-        : programs_(programs), groups_(groups), findings_(findings) {
-        collectives_.resize(groups.groups.size());
+    TrafficCheck(const ProgramSet& set, Findings& findings) : set_(set), findings_(findings) {
+        collectives_.resize(set.groups().size());
     }
 
     void run() {
-        for (const StepProgram& program : programs_) {
+        for (std::size_t program = 0; program < set_.programs().size(); ++program) {
             collect(program);
         }
         for (const auto& members : collectives_) {
@@ -69,21 +66,23 @@ class TrafficCheck {
   private:
     using Sequence = std::vector<Place>;
 
-    void collect(const StepProgram& program) {
-        std::map<std::uint32_t, Lane> lanes;
+    void collect(std::size_t number) {
+        const StepProgram& program = set_.programs()[number];
+        std::vector<std::optional<Lane>> lanes(program.groups.size());
         for (std::size_t t = 0; t < program.tasks.size(); ++t) {
             const Block& block = program.blocks[program.tasks[t].block.index()];
             for (std::size_t i = 0; i < block.ops.size(); ++i) {
                 if (const auto* op = std::get_if<CommOp>(&block.ops[i].op)) {
                     const Place place{.task = TaskId{static_cast<std::int64_t>(t)},
                                       .op = static_cast<std::uint32_t>(i)};
-                    const std::uint32_t group =
-                        groups_.of_program[program.rank.index()][group_id(*op).index()];
+                    const std::uint32_t group = set_.group_of(number, group_id(*op));
                     if (std::holds_alternative<Collective>(*op)) {
-                        collectives_[group][program.rank].push_back(place);
-                        check_lane(program,
-                                   place,
-                                   lanes.try_emplace(group, block.ops[i].lane).first->second);
+                        if (set_.groups()[group].present > 1) {
+                            collectives_[group][program.rank].push_back(place);
+                        }
+                        std::optional<Lane>& lane = lanes[group_id(*op).index()];
+                        lane = lane.value_or(block.ops[i].lane);
+                        check_lane(program, place, *lane);
                     } else {
                         messages_.push_back(message_of(program, group, place));
                     }
@@ -133,6 +132,9 @@ class TrafficCheck {
         const Place& example = members.begin()->second.front();
         const CommOp& op = op_at(program_of(any), example);
         for (const WorldRank member : program_of(any).groups[group_id(op).index()].members) {
+            if (!set_.program_of(member)) {
+                continue;
+            }
             const auto found = members.find(member);
             compare_sequences(any,
                               members.begin()->second,
@@ -225,19 +227,22 @@ class TrafficCheck {
     }
 
     void report_alone(const Message& message) {
+        const WorldRank peer = message.receive ? message.from : message.to;
+        if (!set_.program_of(peer)) {
+            return;
+        }
         findings_.add(fmt::format("{} tag {} has no {} on rank {}",
                                   text_of(program_of(message.owner()), message.place),
                                   message.tag,
                                   message.receive ? "send" : "receive",
-                                  (message.receive ? message.from : message.to).value()));
+                                  peer.value()));
     }
 
     [[nodiscard]] const StepProgram& program_of(WorldRank rank) const {
-        return programs_[rank.index()];
+        return set_.programs()[set_.program_of(rank).value()];
     }
 
-    std::span<const StepProgram> programs_;
-    const GroupIndex& groups_;
+    const ProgramSet& set_;
     Findings& findings_;
     std::vector<std::map<WorldRank, Sequence>> collectives_;  ///< per group
     std::vector<Message> messages_;
@@ -245,38 +250,8 @@ class TrafficCheck {
 
 }  // namespace
 
-GroupIndex check_groups(std::span<const StepProgram> programs, Findings& findings) {
-    using Key = std::pair<GroupKind, std::vector<WorldRank>>;
-    std::map<Key, std::uint32_t> numbers;
-    GroupIndex index;
-    for (const StepProgram& program : programs) {
-        std::vector<std::uint32_t>& own = index.of_program.emplace_back();
-        for (const Group& group : program.groups) {
-            const auto number = static_cast<std::uint32_t>(numbers.size());
-            const auto [at, added] = numbers.try_emplace({group.kind, group.members}, number);
-            if (added) {
-                index.groups.push_back(&group);
-            }
-            own.push_back(at->second);
-        }
-    }
-    for (std::uint32_t number = 0; number < index.groups.size(); ++number) {
-        for (const WorldRank member : index.groups[number]->members) {
-            const auto& own = index.of_program[member.index()];
-            if (std::find(own.begin(), own.end(), number) == own.end()) {
-                findings.add(fmt::format("rank {} does not know the {} that another member has",
-                                         member.value(),
-                                         description_of(*index.groups[number])));
-            }
-        }
-    }
-    return index;
-}
-
-void check_traffic(std::span<const StepProgram> programs,
-                   const GroupIndex& groups,
-                   Findings& findings) {
-    TrafficCheck(programs, groups, findings).run();
+void check_traffic(const ProgramSet& set, Findings& findings) {
+    TrafficCheck(set, findings).run();
 }
 
 }  // namespace traindyno

@@ -5,6 +5,7 @@
 #include "emulator/program/build.hpp"
 #include "emulator/program/expert_routes.hpp"
 #include "emulator/program/gradient_buckets.hpp"
+#include "emulator/program/stage_layers.hpp"
 #include "emulator/program/volume.hpp"
 #include "emulator/program/volume_table.hpp"
 
@@ -17,16 +18,17 @@ struct Symbols {
     const Model& model;
     const Layout& layout;
     const TrainingSetup& setup;
-    std::int64_t stage = 0;
+    Stage stage;
     std::int64_t expert_position = 0;
     bool first = false;
     bool last = false;
 
-    [[nodiscard]] std::int64_t stage_layers() const { return model.layers / layout.pp; }
+    [[nodiscard]] std::int64_t stage_layers() const {
+        return layers_of_stage(model, layout, setup, stage);
+    }
 
     [[nodiscard]] std::int64_t dense_layers() const {
-        return std::clamp<std::int64_t>(
-            model.layers_with_mlp() - stage * stage_layers(), 0, stage_layers());
+        return dense_layers_of_stage(model, layout, setup, stage);
     }
 
     [[nodiscard]] std::int64_t expert_layers() const { return stage_layers() - dense_layers(); }
@@ -35,8 +37,28 @@ struct Symbols {
 
     [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq; }
 
+    /// T h e
     [[nodiscard]] Bytes activation() const {
         return size_of(tokens() * model.hidden, storage_type(setup.precision));
+    }
+
+    /// Of the rows that one rank has between layers.
+    [[nodiscard]] Bytes own_activation() const {
+        const bool cut = setup.sequence_parallel == SequenceParallel::on;
+        return Bytes{activation().value() / (cut ? layout.tp : 1)};
+    }
+
+    [[nodiscard]] std::int64_t norm() const {
+        return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
+    }
+
+    /// Of a layer, not cut by t: two norms and the biases of row-parallel layers.
+    [[nodiscard]] std::int64_t layer_replicated() const {
+        return 2 * norm() + (model.bias == LinearBias::all ? 2 * model.hidden : 0);
+    }
+
+    [[nodiscard]] std::int64_t replicated_parameters() const {
+        return stage_layers() * layer_replicated() + (last ? norm() : 0);
     }
 
     /// V_p h / tp
@@ -46,10 +68,6 @@ struct Symbols {
 
     [[nodiscard]] std::int64_t positions() const {
         return model.positions == Positions::learned ? model.seq * model.hidden : 0;
-    }
-
-    [[nodiscard]] std::int64_t norm() const {
-        return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
     }
 
     /// First and last stage in one, which share the table.
@@ -88,7 +106,7 @@ std::int64_t Symbols::layer_parameters(LayerKind kind) const {
     const std::int64_t up = (model.gated_mlp ? 2 : 1) * model.ffn;
     // Weights of linear layers and biases of column-parallel ones are cut; the rest is not.
     std::int64_t cut = h * (qkv + model.attention_width());
-    std::int64_t whole = 2 * norm();
+    std::int64_t whole = layer_replicated();
     if (kind == LayerKind::experts) {
         cut += model.shared_experts * expert_parameters(model);
         whole += h * model.experts;
@@ -97,8 +115,23 @@ std::int64_t Symbols::layer_parameters(LayerKind kind) const {
     }
     cut += model.bias != LinearBias::none ? qkv : 0;
     cut += model.bias == LinearBias::all ? up : 0;
-    whole += model.bias == LinearBias::all ? 2 * h : 0;
     return cut / layout.tp + whole;
+}
+
+/// Whether gradients are reduced unit by unit after each micro-batch, in buffers.
+bool in_unit_buffers(const Symbols& at) {
+    const bool accumulates =
+        at.setup.gradient_reduction == GradientReduction::every_micro_batch && at.runs() > 1;
+    const bool shared = at.layout.dp * at.layout.cp > 1;
+    return shared && (accumulates || (at.setup.zero >= Zero::gradients && at.runs() == 1));
+}
+
+/// Statistics of each token's logits, which the shards of the vocabulary combine.
+void add_token_statistics(const Symbols& at, VolumeTable& table) {
+    const std::int64_t count = at.last ? 3 * at.runs() : 0;
+    table.add(GroupKind::tp,
+              TrafficOp::all_reduce,
+              {.count = count, .payload = size_of(count * at.tokens(), DType::fp32)});
 }
 
 void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
@@ -107,12 +140,9 @@ void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
                                  (at.model.shared_experts > 0 ? at.expert_layers() : 0);
     const std::int64_t activations =
         at.runs() * (passes * linears + (at.first ? 1 : 0) + (at.last ? 1 : 0));
-    const std::int64_t per_token = at.last ? 3 * at.runs() : 0;
-    table.add(
-        GroupKind::tp,
-        TrafficOp::all_reduce,
-        {.count = activations + per_token,
-         .payload = activations * at.activation() + size_of(per_token * at.tokens(), DType::fp32)});
+    table.add(GroupKind::tp,
+              TrafficOp::all_reduce,
+              {.count = activations, .payload = activations * at.activation()});
     if (at.expert_layers() > 0) {
         const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
         const std::int64_t reductions = at.runs() * passes * at.expert_layers();
@@ -148,6 +178,40 @@ void add_expert_parallel(const Symbols& at, VolumeTable& table) {
     table.add(GroupKind::ep, TrafficOp::all_to_all, tally);
     table.add(
         GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+}
+
+/// Gradients of what tensor-parallel ranks hold alike: all at once, or of each unit whenever data
+/// parallelism takes its gradients apart.
+VolumeTable::Tally replicated(const Symbols& at) {
+    const std::int64_t elements = at.replicated_parameters();
+    if (!in_unit_buffers(at)) {
+        return {.count = 1, .payload = size_of(elements, at.setup.gradient_type)};
+    }
+    // Neighbouring weights of a layer are one piece: two norms, and where there are biases the
+    // projection's in front of the second norm and the last one.
+    const std::int64_t pieces = at.model.bias == LinearBias::all ? 3 : 2;
+    return {.count = at.runs() * (at.stage_layers() * pieces + (at.last ? 1 : 0)),
+            .payload = size_of(at.runs() * elements, at.setup.gradient_type)};
+}
+
+/// Every all-reduce becomes a reduce-scatter and an all-gather on the other side of the norm; the
+/// inputs of column-parallel layers and of the logits are gathered again in backward.
+void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
+    const std::int64_t chunks = at.setup.overlap_tp == Overlap::on ? at.layout.tp : 1;
+    const std::int64_t again = at.setup.recompute == Recompute::full ? 2 : 0;
+    // Weight gradients that run later gather the gradients of row-parallel outputs once more.
+    const std::int64_t deferred = at.setup.schedule == Schedule::zero_bubble ? 2 : 0;
+    const std::int64_t layers = at.runs() * at.stage_layers();
+    const auto add = [&](TrafficOp op, std::int64_t activations) {
+        table.add(GroupKind::tp,
+                  op,
+                  {.count = activations * chunks, .payload = activations * at.activation()});
+    };
+    add(TrafficOp::reduce_scatter,
+        layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
+    add(TrafficOp::all_gather,
+        layers * (6 + again + deferred) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+    table.add(GroupKind::tp, TrafficOp::all_reduce, replicated(at));
 }
 
 /// What is cut into shards or buckets by itself: `count` pieces of `elements`, which are gathered
@@ -299,9 +363,11 @@ class DataParallelForm {
 };
 
 void add_pipeline(const Symbols& at, VolumeTable& table) {
-    const std::int64_t neighbours = (at.first ? 0 : 1) + (at.last ? 0 : 1);
+    // Each chunk has a boundary on either side, but the first and the last of the model.
+    const std::int64_t neighbours =
+        2 * at.setup.virtual_stages - (at.first ? 1 : 0) - (at.last ? 1 : 0);
     const VolumeTable::Tally tally{.count = neighbours * at.runs(),
-                                   .payload = neighbours * at.runs() * at.activation()};
+                                   .payload = neighbours * at.runs() * at.own_activation()};
     table.add(GroupKind::pp, TrafficOp::send, tally);
     table.add(GroupKind::pp, TrafficOp::recv, tally);
 }
@@ -316,7 +382,7 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     const Symbols at{.model = model,
                      .layout = layout,
                      .setup = setup,
-                     .stage = stage.value(),
+                     .stage = stage,
                      .expert_position = expert_position,
                      .first = stage.value() == 0,
                      .last = stage.value() == layout.pp - 1};
@@ -326,7 +392,12 @@ std::vector<Volume> closed_form_volumes(const Model& model,
     table.set_ranks(GroupKind::embedding, 2);
     table.set_ranks(GroupKind::model, layout.tp * layout.pp);
     if (layout.tp > 1) {
-        add_tensor_parallel(at, table);
+        add_token_statistics(at, table);
+        if (setup.sequence_parallel == SequenceParallel::on) {
+            add_sequence_parallel(at, table);
+        } else {
+            add_tensor_parallel(at, table);
+        }
     }
     if (layout.ep > 1) {
         add_expert_parallel(at, table);

@@ -21,6 +21,13 @@ std::vector<Slice> embedding_tables(const StageContext& stage) {
     return tables;
 }
 
+/// `own` and scratch for the rows of the other ranks, where they have rows of their own.
+TokenRows rows_around(const StageContext& stage, const Slice& own, Arena& scratch) {
+    return {.own = own,
+            .all = stage.sequence_parallel() ? scratch.take(stage.shape.tokens * stage.shape.hidden)
+                                             : own};
+}
+
 }  // namespace
 
 Scalars place_scalars(const StageContext& stage, bool last_stage) {
@@ -44,34 +51,39 @@ Scalars place_scalars(const StageContext& stage, bool last_stage) {
 HeadBuffers place_head(const StageContext& stage, Arena& scratch) {
     const LocalShape& shape = stage.shape;
     HeadBuffers buffers;
-    buffers.normed = scratch.take(shape.tokens * shape.hidden);
+    buffers.normed = rows_around(stage, scratch.take(shape.own_tokens * shape.hidden), scratch);
     buffers.logits = scratch.take(shape.tokens * shape.vocab);
-    buffers.grad_normed = scratch.take(shape.tokens * shape.hidden);
+    buffers.grad_normed =
+        rows_around(stage, scratch.take(shape.own_tokens * shape.hidden), scratch);
     return buffers;
 }
 
-Block embedding_forward(const StageContext& stage, const Slice& output) {
+Block embedding_forward(const StageContext& stage, const Slice& output, Arena& scratch) {
+    const TokenRows rows = rows_around(stage, output, scratch);
     BlockWriter block("embedding_forward", Phase::forward, stage);
     block.elementwise(ElementwiseKind::embedding_forward,
                       stage.shape.tokens,
                       stage.shape.hidden,
                       embedding_tables(stage),
-                      {output});
-    block.all_reduce_over_tp(output);
+                      {rows.all});
+    block.reduce_over_tp(rows);
     return block.take();
 }
 
-Block embedding_backward(const StageContext& stage, const Slice& grad_output) {
+Block embedding_backward(const StageContext& stage, const Slice& grad_output, Arena& scratch) {
+    const TokenRows rows = rows_around(stage, grad_output, scratch);
     BlockWriter block("embedding_backward", Phase::backward, stage);
     std::vector<Slice> gradients;
     for (const Slice& table : embedding_tables(stage)) {
         gradients.push_back(gradient_of(table));
     }
+    const std::vector<After> gathered = block.gather_over_tp(rows);
     block.elementwise(ElementwiseKind::embedding_backward,
                       stage.shape.tokens,
                       stage.shape.hidden,
-                      {grad_output},
-                      std::move(gradients));
+                      {rows.all},
+                      std::move(gradients),
+                      gathered.back());
     return block.take();
 }
 
@@ -81,10 +93,10 @@ Block head_forward(const StageContext& stage,
                    const Slice& input) {
     BlockWriter block("head_forward", Phase::forward, stage);
     block.elementwise(ElementwiseKind::norm_forward,
-                      stage.shape.tokens,
+                      stage.shape.own_tokens,
                       stage.shape.hidden,
                       {input, stage.parameters.final_norm},
-                      {buffers.normed});
+                      {buffers.normed.own});
     block.column_parallel_forward(output_linear(stage), buffers.normed, buffers.logits);
     std::vector<Slice> reads{buffers.logits};
     After combined;
@@ -111,9 +123,9 @@ Block head_backward(const StageContext& stage,
     const After reduced = block.column_parallel_backward(
         output_linear(stage), buffers.normed, buffers.logits, buffers.grad_normed);
     block.elementwise(ElementwiseKind::norm_backward,
-                      stage.shape.tokens,
+                      stage.shape.own_tokens,
                       stage.shape.hidden,
-                      {input, buffers.grad_normed, stage.parameters.final_norm},
+                      {input, buffers.grad_normed.own, stage.parameters.final_norm},
                       {grad_input, gradient_of(stage.parameters.final_norm)},
                       reduced);
     return block.take();

@@ -21,17 +21,22 @@ struct Scalars {
 
 /// Scratch that lives from head_forward to head_backward, which follow each other.
 struct HeadBuffers {
-    Slice normed;       ///< [t, h]
-    Slice logits;       ///< [t, vocab], becomes the gradient of the logits
-    Slice grad_normed;  ///< [t, h]
+    TokenRows normed;       ///< [t, h]
+    Slice logits;           ///< [t, vocab], becomes the gradient of the logits
+    TokenRows grad_normed;  ///< [t, h]
 };
 
 [[nodiscard]] HeadBuffers place_head(const StageContext& stage, Arena& scratch);
 
-[[nodiscard]] Block embedding_forward(const StageContext& stage, const Slice& output);
-[[nodiscard]] Block embedding_backward(const StageContext& stage, const Slice& grad_output);
+/// `output` is the layers' input; rows of other ranks take scratch.
+[[nodiscard]] Block embedding_forward(const StageContext& stage,
+                                      const Slice& output,
+                                      Arena& scratch);
+[[nodiscard]] Block embedding_backward(const StageContext& stage,
+                                       const Slice& grad_output,
+                                       Arena& scratch);
 
-/// Final norm, logits and loss of `input` [t, h].
+/// Final norm, logits and loss of `input`, the rows of this rank.
 [[nodiscard]] Block head_forward(const StageContext& stage,
                                  const HeadBuffers& buffers,
                                  const Scalars& scalars,

@@ -3,6 +3,15 @@
 
 namespace traindyno {
 
+namespace {
+
+/// Every tensor rank has all tokens.
+TokenRows uncut(const Slice& rows) {
+    return {.own = rows, .all = rows};
+}
+
+}  // namespace
+
 ExpertMlp::ExpertMlp(const StageContext& stage, BlockWriter& block, Arena& kept, Arena& scratch)
     : stage_(stage),
       shape_(stage.shape),
@@ -172,9 +181,10 @@ ExpertMlp::Beside ExpertMlp::shared_forward(const Slice& x) {
         return {};
     }
     const Slice y = scratch_.take(shape_.tokens * shape_.hidden);
-    block_.column_parallel_forward(shared_up(), x, shared_up_);
+    block_.column_parallel_forward(shared_up(), uncut(x), shared_up_);
     activate(shape_.tokens, shape_.shared_ffn, shared_up_, shared_activated_);
-    return {.result = y, .ready = block_.row_parallel_forward(shared_down(), shared_activated_, y)};
+    return {.result = y,
+            .ready = block_.row_parallel_forward(shared_down(), shared_activated_, uncut(y))};
 }
 
 ExpertMlp::Beside ExpertMlp::shared_backward(const Slice& x, const Slice& dy) {
@@ -184,9 +194,10 @@ ExpertMlp::Beside ExpertMlp::shared_backward(const Slice& x, const Slice& dy) {
     const Slice dactivated = scratch_.take(shape_.tokens * shape_.shared_ffn);
     const Slice dup = scratch_.take(shape_.tokens * shape_.shared_up_width);
     const Slice dx = scratch_.take(shape_.tokens * shape_.hidden);
-    block_.row_parallel_backward(shared_down(), shared_activated_, dy, dactivated);
+    block_.row_parallel_backward(shared_down(), shared_activated_, uncut(dy), dactivated);
     activate_backward(shape_.tokens, shape_.shared_ffn, {shared_up_, dactivated}, dup);
-    return {.result = dx, .ready = block_.column_parallel_backward(shared_up(), x, dup, dx)};
+    return {.result = dx,
+            .ready = block_.column_parallel_backward(shared_up(), uncut(x), dup, uncut(dx))};
 }
 
 Slice ExpertMlp::router_backward(const Slice& x, const Slice& dweights) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "emulator/program/blocks.hpp"
+#include "emulator/program/replicated_gradients.hpp"
 
 namespace traindyno {
 
@@ -47,7 +48,8 @@ GradientSync::GradientSync(StepProgram& program,
 
 std::int64_t GradientSync::extent() const {
     return in_buffers() ? buffers_.end()
-                        : stage_.parameters.elements + bucket_space() + expert_bucket_space();
+                        : stage_.parameters.elements + bucket_space() + expert_bucket_space() +
+                              replicated_gradients(stage_);
 }
 
 /// Aliased layers add to one place while a bucket of it is on the wire, so buckets get a place of
@@ -83,10 +85,10 @@ void GradientSync::begin_step() {
 
 GradientSync::Access GradientSync::begin_backward(const Unit& unit) {
     const ParameterMap& map = stage_.parameters;
-    if (!in_buffers()) {
-        return {.base = map.base_of(unit), .ready = std::nullopt};
-    }
     const UnitKind kind = unit.kind == UnitKind::head ? map.head_unit : unit.kind;
+    if (!in_buffers()) {
+        return {.base = map.base_of({.kind = kind, .layer = unit.layer}), .ready = std::nullopt};
+    }
     std::optional<TaskId> ready =
         setup_.overlap_gradients == Overlap::off ? empty_all() : std::nullopt;
     std::size_t& number = taken_[static_cast<std::size_t>(kind)];
@@ -116,14 +118,21 @@ void GradientSync::end_backward(const Unit& unit, std::int64_t micro_batch) {
     }
     const std::size_t number = taken_[static_cast<std::size_t>(unit.kind)];
     buffers_.at(number).taken = false;
-    last_reduced_ = tasks_.collective(task_of(reduce_unit_block(unit, number), micro_batch),
-                                      {tasks_.last_compute()});
+    std::optional<TaskId> complete = tasks_.last_compute();
+    if (stage_.sequence_parallel()) {
+        complete = reduce_replicated(unit.kind, number, micro_batch).value_or(*complete);
+    }
+    last_reduced_ =
+        tasks_.collective(task_of(reduce_unit_block(unit, number), micro_batch), {complete});
     reductions_[number] = Reduction{.unit = unit, .task = *last_reduced_};
 }
 
 void GradientSync::end_step() {
     reduce_buckets(stage_.parameters.parameters);
     (void)empty_all();
+    if (stage_.sequence_parallel() && !in_buffers()) {
+        reduce_replicated();
+    }
     if (groups_.embedding) {
         reduce_embedding();
     }
@@ -261,6 +270,30 @@ std::optional<TaskId> GradientSync::empty_all() {
     return last;
 }
 
+/// After the data-parallel reduction and before that of the embedding, as Megatron-LM
+/// (finalize_model_grads).
+void GradientSync::reduce_replicated() {
+    const Slice packed{.space = Space::gradient,
+                       .offset = stage_.parameters.elements + bucket_space(),
+                       .elements = replicated_gradients(stage_)};
+    Block block = reduce_replicated_gradients(stage_, packed);
+    replicated_reduced_ =
+        tasks_.compute(task_of(add_block(program_, std::move(block)), 0), {last_reduced_});
+}
+
+/// Before data parallelism takes the unit's gradients apart. Nothing where the unit has none.
+std::optional<TaskId> GradientSync::reduce_replicated(UnitKind kind,
+                                                      std::size_t buffer,
+                                                      std::int64_t micro_batch) {
+    Block block = reduce_replicated_gradients(stage_, kind);
+    if (block.ops.empty()) {
+        return std::nullopt;
+    }
+    Task task = task_of(add_block_once(program_, std::move(block)), micro_batch);
+    task.gradient_shift = buffers_.at(buffer).base;
+    return tasks_.collective(std::move(task), {tasks_.last_compute()});
+}
+
 /// The table of the other stage is cut in the same places: its shard is this one's.
 void GradientSync::reduce_embedding() {
     const ParameterMap& map = stage_.parameters;
@@ -276,7 +309,7 @@ void GradientSync::reduce_embedding() {
     BlockWriter block("reduce_embedding", Phase::backward, stage_);
     block.communicate(Lane::embedding,
                       all_reduce_in_place(*groups_.embedding, reduced, stage_.gradient));
-    const bool added = !last_reduced_ || stage_.sharding.accumulates;
+    const bool added = !last_reduced_ || stage_.sharding.accumulates || replicated_reduced_;
     embedding_reduced_ = tasks_.collective(task_of(add_block(program_, block.take()), 0),
                                            {added ? tasks_.last_compute() : last_reduced_});
 }

@@ -95,7 +95,10 @@ class GradientSync {
     /// Makes buffer `number` free for compute that waits for what this returns.
     [[nodiscard]] std::optional<TaskId> empty(std::size_t number);
     [[nodiscard]] std::optional<TaskId> empty_all();
-
+    void reduce_replicated();
+    [[nodiscard]] std::optional<TaskId> reduce_replicated(UnitKind kind,
+                                                          std::size_t buffer,
+                                                          std::int64_t micro_batch);
     void reduce_embedding();
 
     StepProgram& program_;
@@ -113,6 +116,7 @@ class GradientSync {
     std::map<Place, BlockId> add_blocks_;
     std::optional<TaskId> last_reduced_;
     std::optional<TaskId> experts_reduced_;
+    std::optional<TaskId> replicated_reduced_;
     std::optional<TaskId> embedding_reduced_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/layer_blocks.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "emulator/program/expert_mlp.hpp"
@@ -11,14 +12,21 @@ namespace {
 
 /// Activations inside a layer, in the order in which forward writes them; those of experts follow.
 struct Activations {
-    Slice norm1;       // [t, h]
+    Slice norm1;       // [own t, h]
     Slice qkv;         // [t, qkv_width], rotated
     Slice context;     // [t, attention_width]
     Slice statistics;  // [batch, heads, seq] in fp32
-    Slice residual;    // [t, h], input plus attention
-    Slice norm2;       // [t, h]
+    Slice residual;    // [own t, h], input plus attention
+    Slice norm2;       // [own t, h]
     Slice up;          // [t, up_width], before the activation function
     Slice activated;   // [t, ffn]
+};
+
+/// Gradients of the outputs of a layer's linear layers, other than the last.
+struct OutputGradients {
+    Slice qkv;         // [t, qkv_width]
+    Slice projection;  // [t, h]
+    Slice up;          // [t, up_width]
 };
 
 /// Where a layer keeps what backward reads.
@@ -29,20 +37,40 @@ Arena& kept_in(const StageContext& stage, BlockArenas& arenas) {
 Activations place_activations(const StageContext& stage, LayerKind kind, BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     const std::int64_t t = shape.tokens;
+    const std::int64_t own = shape.own_tokens * shape.hidden;
     Arena& kept = kept_in(stage, arenas);
     Arena& attention = stage.recompute == Recompute::none ? arenas.saved : arenas.scratch;
+    const bool deferred = stage.weight_gradients == WeightGradients::deferred;
     Activations at;
-    at.norm1 = kept.take(t * shape.hidden);
+    at.norm1 = kept.take(own);
     at.qkv = kept.take(t * shape.qkv_width);
     at.context = attention.take(t * shape.attention_width);
     at.statistics = attention.take(words_of_fp32(t * shape.heads, stage.storage));
-    at.residual = kept.take(t * shape.hidden);
-    at.norm2 = kept.take(t * shape.hidden);
-    if (kind == LayerKind::dense) {
-        at.up = kept.take(t * shape.up_width);
-        at.activated = kept.take(t * shape.ffn);
+    at.residual = kept.take(own);
+    at.norm2 = kept.take(own);
+    if (kind == LayerKind::experts) {
+        return at;
     }
+    at.up = kept.take(t * (deferred ? std::max(shape.up_width, shape.qkv_width) : shape.up_width));
+    at.up.elements = t * shape.up_width;
+    at.activated = kept.take(t * shape.ffn);
     return at;
+}
+
+/// Deferred weight gradients read them after the backward: those of queries, keys and values and of
+/// the projection take the places of activations that nothing reads any more when they are written.
+OutputGradients place_gradients(const StageContext& stage,
+                                const Activations& at,
+                                BlockArenas& arenas) {
+    const LocalShape& shape = stage.shape;
+    OutputGradients gradients;
+    if (stage.weight_gradients == WeightGradients::deferred) {
+        gradients.qkv = at.up;
+        gradients.qkv.elements = shape.tokens * shape.qkv_width;
+        gradients.projection = at.residual;
+        gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
+    }
+    return gradients;
 }
 
 /// The linear layers of a transformer layer.
@@ -86,7 +114,9 @@ class LayerWriter {
           scratch_(arenas.scratch),
           linears_(linears_of(stage, kind)),
           at_(place_activations(stage, kind, arenas)),
+          kept_(place_gradients(stage, at_, arenas)),
           block_(std::move(name), phase, stage) {
+        block_.set_weight_gradients(stage.weight_gradients);
         if (kind == LayerKind::experts) {
             experts_.emplace(stage, block_, kept_in(stage, arenas), scratch_);
         }
@@ -102,7 +132,7 @@ class LayerWriter {
         if (stage_.recompute == Recompute::selective) {
             core_attention();
         } else {
-            forward(scratch_.take(shape_.tokens * shape_.hidden));
+            forward(take_own());
         }
         block_.set_phase(Phase::backward);
     }
@@ -111,7 +141,7 @@ class LayerWriter {
         if (stage_.recompute == Recompute::full) {
             recompute();
         }
-        const Slice grad_residual = scratch_.take(shape_.tokens * shape_.hidden);
+        const Slice grad_residual = kept_or(kept_.projection, shape_.own_tokens * shape_.hidden);
         mlp_backward(grad_residual);
         if (stage_.recompute == Recompute::selective) {
             recompute();
@@ -119,29 +149,39 @@ class LayerWriter {
         attention_backward(grad_residual);
     }
 
+    /// What `backward` leaves out where weight gradients are deferred, in its order.
+    void weight_gradients() {
+        block_.row_parallel_weight_gradient(
+            linears_.down, at_.activated, gathered_gradient(ends_.grad_output));
+        block_.column_parallel_weight_gradient(linears_.up, gathered_input(at_.norm2), kept_.up);
+        block_.row_parallel_weight_gradient(
+            linears_.projection, at_.context, gathered_gradient(kept_.projection));
+        block_.column_parallel_weight_gradient(linears_.qkv, gathered_input(at_.norm1), kept_.qkv);
+    }
+
     [[nodiscard]] Block take() { return block_.take(); }
 
   private:
     void attention_forward() {
-        const Slice projected = scratch_.take(shape_.tokens * shape_.hidden);
+        const TokenRows projected = summed(take_own());
         norm_forward(ends_.input, weights_.norm1, at_.norm1);
-        block_.column_parallel_forward(linears_.qkv, at_.norm1, at_.qkv);
+        block_.column_parallel_forward(linears_.qkv, gathered_input(at_.norm1), at_.qkv);
         rotate(ElementwiseKind::rotary_forward, at_.qkv);
         core_attention();
         const After reduced =
             block_.row_parallel_forward(linears_.projection, at_.context, projected);
-        add_residual(ends_.input, projected, at_.residual, reduced);
+        add_residual(ends_.input, projected.own, at_.residual, reduced);
     }
 
     void mlp_forward(const Slice& output) {
-        const Slice down = scratch_.take(shape_.tokens * shape_.hidden);
+        const TokenRows down = summed(take_own());
         norm_forward(at_.residual, weights_.norm2, at_.norm2);
         if (experts_) {
-            experts_->forward(at_.norm2, down);
-            add_residual(at_.residual, down, output, {});
+            experts_->forward(at_.norm2, down.own);
+            add_residual(at_.residual, down.own, output, {});
             return;
         }
-        block_.column_parallel_forward(linears_.up, at_.norm2, at_.up);
+        block_.column_parallel_forward(linears_.up, gathered_input(at_.norm2), at_.up);
         block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
                                                      : ElementwiseKind::gelu_forward,
                            shape_.tokens,
@@ -149,39 +189,44 @@ class LayerWriter {
                            {at_.up},
                            {at_.activated});
         const After reduced = block_.row_parallel_forward(linears_.down, at_.activated, down);
-        add_residual(at_.residual, down, output, reduced);
+        add_residual(at_.residual, down.own, output, reduced);
     }
 
     void mlp_backward(const Slice& grad_residual) {
         if (experts_) {
-            const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
+            const Slice grad_norm2 = take_own();
             experts_->backward(at_.norm2, ends_.grad_output, grad_norm2);
             norm_backward(
                 at_.residual, grad_norm2, weights_.norm2, ends_.grad_output, grad_residual, {});
             return;
         }
         const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);
-        const Slice grad_up = scratch_.take(shape_.tokens * shape_.up_width);
-        const Slice grad_norm2 = scratch_.take(shape_.tokens * shape_.hidden);
+        const Slice grad_up = kept_or(kept_.up, shape_.tokens * shape_.up_width);
+        const TokenRows grad_norm2 = summed(take_own());
         block_.row_parallel_backward(
-            linears_.down, at_.activated, ends_.grad_output, grad_activated);
+            linears_.down, at_.activated, gathered_gradient(ends_.grad_output), grad_activated);
         block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_backward
                                                      : ElementwiseKind::gelu_backward,
                            shape_.tokens,
                            shape_.ffn,
                            {at_.up, grad_activated},
                            {grad_up});
-        const After reduced =
-            block_.column_parallel_backward(linears_.up, at_.norm2, grad_up, grad_norm2);
-        norm_backward(
-            at_.residual, grad_norm2, weights_.norm2, ends_.grad_output, grad_residual, reduced);
+        const After reduced = block_.column_parallel_backward(
+            linears_.up, gathered_input(at_.norm2), grad_up, grad_norm2);
+        norm_backward(at_.residual,
+                      grad_norm2.own,
+                      weights_.norm2,
+                      ends_.grad_output,
+                      grad_residual,
+                      reduced);
     }
 
     void attention_backward(const Slice& grad_residual) {
         const Slice grad_context = scratch_.take(shape_.tokens * shape_.attention_width);
-        const Slice grad_qkv = scratch_.take(shape_.tokens * shape_.qkv_width);
-        const Slice grad_norm1 = scratch_.take(shape_.tokens * shape_.hidden);
-        block_.row_parallel_backward(linears_.projection, at_.context, grad_residual, grad_context);
+        const Slice grad_qkv = kept_or(kept_.qkv, shape_.tokens * shape_.qkv_width);
+        const TokenRows grad_norm1 = summed(take_own());
+        block_.row_parallel_backward(
+            linears_.projection, at_.context, gathered_gradient(grad_residual), grad_context);
         block_.compute(AttentionBackward{.batch = shape_.batch,
                                          .seq = shape_.seq,
                                          .heads = shape_.heads,
@@ -193,10 +238,10 @@ class LayerWriter {
                                          .grad_context = grad_context,
                                          .grad_qkv = grad_qkv});
         rotate(ElementwiseKind::rotary_backward, grad_qkv);
-        const After reduced =
-            block_.column_parallel_backward(linears_.qkv, at_.norm1, grad_qkv, grad_norm1);
+        const After reduced = block_.column_parallel_backward(
+            linears_.qkv, gathered_input(at_.norm1), grad_qkv, grad_norm1);
         norm_backward(
-            ends_.input, grad_norm1, weights_.norm1, grad_residual, ends_.grad_input, reduced);
+            ends_.input, grad_norm1.own, weights_.norm1, grad_residual, ends_.grad_input, reduced);
     }
 
     void core_attention() {
@@ -212,7 +257,7 @@ class LayerWriter {
 
     void norm_forward(const Slice& x, const Slice& weights, const Slice& y) {
         block_.elementwise(
-            ElementwiseKind::norm_forward, shape_.tokens, shape_.hidden, {x, weights}, {y});
+            ElementwiseKind::norm_forward, shape_.own_tokens, shape_.hidden, {x, weights}, {y});
     }
 
     /// Gradient of y = x + f(norm(x)): `grad_norm` through the norm, plus `grad_y` beside it.
@@ -222,9 +267,9 @@ class LayerWriter {
                        const Slice& grad_y,
                        const Slice& grad_x,
                        const After& after) {
-        const Slice through_norm = scratch_.take(shape_.tokens * shape_.hidden);
+        const Slice through_norm = take_own();
         block_.elementwise(ElementwiseKind::norm_backward,
-                           shape_.tokens,
+                           shape_.own_tokens,
                            shape_.hidden,
                            {x, grad_norm, weights},
                            {through_norm, gradient_of(weights)},
@@ -234,7 +279,7 @@ class LayerWriter {
 
     void add_residual(const Slice& x, const Slice& y, const Slice& sum, const After& after) {
         block_.elementwise(
-            ElementwiseKind::residual_add, shape_.tokens, shape_.hidden, {x, y}, {sum}, after);
+            ElementwiseKind::residual_add, shape_.own_tokens, shape_.hidden, {x, y}, {sum}, after);
     }
 
     /// Turns the first columns of each row of `qkv`: queries and keys.
@@ -244,6 +289,35 @@ class LayerWriter {
         }
     }
 
+    [[nodiscard]] Slice take_own() { return scratch_.take(shape_.own_tokens * shape_.hidden); }
+
+    /// `kept` where it has a place, else scratch.
+    [[nodiscard]] Slice kept_or(const Slice& kept, std::int64_t elements) {
+        return kept.elements > 0 ? kept : scratch_.take(elements);
+    }
+
+    /// One buffer for the input of every product and one for the gradient of every output, as
+    /// Megatron-LM has: a gathering waits for the compute before it, and so for the readers of the
+    /// last. With one for both, the weight gradient of a layer could still read what the next
+    /// gathers, where a device runs the operation between them earlier (kernel_plan/fusion.hpp).
+    [[nodiscard]] TokenRows gathered_input(const Slice& own) { return rows_in(inputs_, own); }
+
+    [[nodiscard]] TokenRows gathered_gradient(const Slice& own) { return rows_in(gradients_, own); }
+
+    /// One buffer for every product that is summed over the tensor group: who reads the sum waits
+    /// for it before another product is computed.
+    [[nodiscard]] TokenRows summed(const Slice& own) { return rows_in(summed_, own); }
+
+    [[nodiscard]] TokenRows rows_in(std::optional<Slice>& all, const Slice& own) {
+        if (!stage_.sequence_parallel()) {
+            return {.own = own, .all = own};
+        }
+        if (!all) {
+            all = scratch_.take(shape_.tokens * shape_.hidden);
+        }
+        return {.own = own, .all = *all};
+    }
+
     const StageContext& stage_;
     const LocalShape& shape_;
     const LayerParameters& weights_;
@@ -251,6 +325,10 @@ class LayerWriter {
     Arena& scratch_;
     Linears linears_;
     Activations at_;
+    std::optional<Slice> inputs_;
+    std::optional<Slice> gradients_;
+    std::optional<Slice> summed_;
+    OutputGradients kept_;
     BlockWriter block_;
     std::optional<ExpertMlp> experts_;  ///< in place of the MLP
 };
@@ -279,6 +357,12 @@ Block layer_backward(const StageContext& stage,
                      BlockArenas& arenas) {
     LayerWriter writer(stage, kind, ends, arenas, "layer_backward", Phase::backward);
     writer.backward();
+    return writer.take();
+}
+
+Block layer_weights(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
+    LayerWriter writer(stage, LayerKind::dense, ends, arenas, "layer_weights", Phase::weights);
+    writer.weight_gradients();
     return writer.take();
 }
 

@@ -7,7 +7,7 @@
 
 namespace traindyno {
 
-/// Where a layer meets its neighbours. Each is [tokens, h].
+/// Where a layer meets its neighbours. Each is [own tokens, h].
 struct LayerEnds {
     Slice input;
     Slice output;
@@ -23,10 +23,10 @@ struct BlockArenas {
     Arena scratch{Space::workspace};
 };
 
-/// Elements that one layer keeps from forward to backward besides its input.
+/// Elements that one layer keeps from forward to its last pass besides its input.
 [[nodiscard]] std::int64_t saved_per_layer(const StageContext& stage, LayerKind kind);
 
-/// `arenas` must begin alike for both blocks of a layer: backward reads what forward kept.
+/// `arenas` must begin alike for all blocks of a layer: backward reads what forward kept.
 [[nodiscard]] Block layer_forward(const StageContext& stage,
                                   LayerKind kind,
                                   const LayerEnds& ends,
@@ -35,5 +35,10 @@ struct BlockArenas {
                                    LayerKind kind,
                                    const LayerEnds& ends,
                                    BlockArenas& arenas);
+/// Gradients of the weights of linear layers and their biases, where backward leaves them out: of a
+/// layer with an MLP.
+[[nodiscard]] Block layer_weights(const StageContext& stage,
+                                  const LayerEnds& ends,
+                                  BlockArenas& arenas);
 
 }  // namespace traindyno

@@ -115,6 +115,7 @@ enum class ElementwiseKind : std::uint8_t {
     sum_of_squares,  ///< x (, sum of other pieces) -> scalar: gradient norm
     scale,           ///< x, scalar -> x: gradient clipping
     gradient_add,    ///< x, y -> x + y in place of x: reduced gradients of one more micro-batch
+    copy,            ///< x -> y: gradients into one piece and back
     // A mixture of experts. Routes are given, not learned: t tokens are dealt to s slots, slot i
     // holds token i mod t, and a token's j-th slot has its j-th weight (expert_routes.hpp). Slots
     // beyond the k-th round are padding: computed on, but of no weight.
@@ -147,6 +148,7 @@ struct EnumNames<ElementwiseKind> {
                                                               "sum_of_squares",
                                                               "scale",
                                                               "gradient_add",
+                                                              "copy",
                                                               "router_forward",
                                                               "router_backward",
                                                               "permute_forward",

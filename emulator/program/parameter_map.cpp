@@ -184,8 +184,7 @@ ParameterMap parameter_map(const Model& model,
 
     ParameterMap map;
     map.layers = shape.layers;
-    map.dense_layers = std::clamp<std::int64_t>(
-        model.layers_with_mlp() - stage.value() * shape.layers, 0, shape.layers);
+    map.dense_layers = shape.dense_layers;
     place_layers(model, shape, memory, sharding, map);
     map.head_unit = shared_table && sharding.by_unit() ? UnitKind::embedding : UnitKind::head;
     MapPacker pack(model, sharding);

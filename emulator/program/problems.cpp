@@ -9,6 +9,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/program/build.hpp"
 #include "emulator/program/expert_routes.hpp"
+#include "emulator/program/pipeline_problems.hpp"
 
 namespace traindyno {
 
@@ -50,6 +51,7 @@ std::vector<std::string> problems_of_ranges(const Layout& layout, const Training
                              Number{"ep", layout.ep, most_parallel},
                              Number{"dp", layout.dp, most_parallel},
                              Number{"pp", layout.pp, most_parallel},
+                             Number{"virtual_stages", setup.virtual_stages, most_parallel},
                              Number{"micro_batch", setup.micro_batch, most_sequences},
                              Number{"global_batch", setup.global_batch, most_sequences}};
     std::vector<std::string> problems;
@@ -112,12 +114,48 @@ void check_shards(const Model& model, const Layout& layout, std::vector<std::str
     if (model.experts > 0) {
         check_divides("tp", layout.tp, "expert_ffn", model.expert_ffn, equal_shares, problems);
     }
-    check_divides("pp",
-                  layout.pp,
-                  "layers",
-                  model.layers,
-                  "each pipeline stage takes equally many layers",
-                  problems);
+}
+
+void check_sequence_parallel(const Model& model,
+                             const Layout& layout,
+                             const TrainingSetup& setup,
+                             std::vector<std::string>& problems) {
+    const bool on = setup.sequence_parallel == SequenceParallel::on;
+    if (on && layout.tp == 1) {
+        problems.emplace_back(
+            "sequence_parallel: on has nothing to cut with tp 1 (tensor-parallel ranks share the "
+            "tokens between products) give --tp, or leave it off");
+    }
+    if (on) {
+        check_divides("tp",
+                      layout.tp,
+                      "seq",
+                      model.seq,
+                      "sequence parallelism gives each tensor-parallel rank an equal part of a "
+                      "sequence",
+                      problems);
+    }
+    if (setup.overlap_tp == Overlap::off) {
+        return;
+    }
+    if (!on) {
+        problems.emplace_back(
+            "overlap_tp: on needs sequence_parallel (gathering and scattering tokens go chunk by "
+            "chunk beside a product, all-reduces do not) switch sequence_parallel on");
+    }
+    const std::int64_t tokens = setup.micro_batch * model.seq;
+    if (tokens % (layout.tp * layout.tp) != 0) {
+        problems.push_back(fmt::format(
+            "overlap_tp: tp {0} x tp {0} does not divide the {1} tokens of a micro-batch (a rank's "
+            "part of the tokens is cut into tp chunks) change micro_batch or seq, or leave it off",
+            layout.tp,
+            tokens));
+    }
+    if (setup.precision == Precision::fp8) {
+        problems.emplace_back(
+            "overlap_tp: on is not possible with precision fp8 (a cast covers all rows of a "
+            "product, not its chunks) use bf16, or leave it off");
+    }
 }
 
 void check_batch(const Model& model,
@@ -144,7 +182,7 @@ void check_batch(const Model& model,
             most_tokens));
     }
     // Messages are numbered per micro-batch, boundary and direction; tasks per layer and direction.
-    const std::int64_t per_micro_batch = 2 * (model.layers / layout.pp + layout.pp + 2);
+    const std::int64_t per_micro_batch = 2 * (model.layers + layout.pp * setup.virtual_stages + 2);
     if (micro_batches(layout, setup) > most_tasks / per_micro_batch) {
         problems.push_back(fmt::format(
             "global_batch: {} makes {} micro-batches per step (at most {} are possible with these "
@@ -234,6 +272,8 @@ std::vector<std::string> problems_of(const Model& model,
     if (in_range) {
         check_grid(layout, problems);
         check_shards(model, layout, problems);
+        check_sequence_parallel(model, layout, setup, problems);
+        check_pipeline(model, layout, setup, problems);
         check_batch(model, layout, setup, problems);
         check_sharding(layout, setup, problems);
         const std::vector<std::string> of_experts = problems_of_experts(model, layout, setup);

@@ -36,7 +36,8 @@ class Uses {
             read(slice);
         }
         for (const Slice& slice : op.writes) {
-            if (slice.space == Space::gradient && op.kind != ElementwiseKind::zero) {
+            if (slice.space == Space::gradient && op.kind != ElementwiseKind::zero &&
+                op.kind != ElementwiseKind::copy) {
                 read(slice);  // parameter gradients accumulate over micro-batches
             }
             write(slice);

@@ -54,12 +54,18 @@ struct EnumNames<Lane> {
                                                    "pp_send_backward");
 };
 
-enum class Phase : std::uint8_t { forward, backward, recompute, optimizer };
+enum class Phase : std::uint8_t {
+    forward,
+    backward,
+    recompute,
+    optimizer,
+    weights,  ///< gradients of weights, where backward leaves them out
+};
 
 template <>
 struct EnumNames<Phase> {
     static constexpr auto names =
-        enum_table<Phase>("forward", "backward", "recompute", "optimizer");
+        enum_table<Phase>("forward", "backward", "recompute", "optimizer", "weights");
 };
 
 /// One operation of a block. It starts when the earlier operations of its lane, the operations in

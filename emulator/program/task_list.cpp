@@ -6,7 +6,7 @@
 namespace traindyno {
 
 TaskId TaskList::compute(Task task, Earlier after) {
-    task.after = std::move(unfinished_);
+    task.after.insert(task.after.end(), unfinished_.begin(), unfinished_.end());
     unfinished_.clear();
     last_compute_ = add(std::move(task), after);
     return *last_compute_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emulator/program/findings.hpp"
+#include "emulator/program/program_set.hpp"
 #include "emulator/program/step_program.hpp"
 
 namespace traindyno {
@@ -29,24 +30,11 @@ void check_program(const StepProgram& program,
 /// Every rank runs every micro-batch through each of its layers once in either direction.
 void check_micro_batches(std::span<const StepProgram> programs, Findings& findings);
 
-/// For each program, the index of each of its groups among all groups of all programs.
-struct GroupIndex {
-    std::vector<std::vector<std::uint32_t>> of_program;
-    std::vector<const Group*> groups;
-};
+/// Collectives agree in order, size, type and reduction; sends and receives pair up. What goes to
+/// ranks without a program is taken to have its counterpart.
+void check_traffic(const ProgramSet& set, Findings& findings);
 
-/// Members of a group all know it with the same members.
-[[nodiscard]] GroupIndex check_groups(std::span<const StepProgram> programs, Findings& findings);
-
-/// Collectives agree in order, size, type and reduction; sends and receives pair up.
-void check_traffic(std::span<const StepProgram> programs,
-                   const GroupIndex& groups,
-                   Findings& findings);
-
-/// Runs lanes, dependencies and traffic of all ranks to the end; names what gets stuck. A send
-/// completes only once its receive is posted, as large messages do.
-void check_execution(std::span<const StepProgram> programs,
-                     const GroupIndex& groups,
-                     Findings& findings);
+/// Runs lanes, dependencies and traffic of all programs to the end; names what gets stuck.
+void check_execution(const ProgramSet& set, Findings& findings);
 
 }  // namespace traindyno

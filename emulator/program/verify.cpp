@@ -53,25 +53,42 @@ std::string description_of(const StepProgram& program, const CommOp& op) {
                       op);
 }
 
+namespace {
+
+std::vector<std::string> verify_set(std::span<const StepProgram> programs, Findings& findings) {
+    if (!findings.empty()) {
+        return findings.take();
+    }
+    check_micro_batches(programs, findings);
+    const ProgramSet set(programs);
+    set.check_groups(findings);
+    if (!findings.empty()) {
+        return findings.take();
+    }
+    check_traffic(set, findings);
+    if (findings.empty()) {
+        check_execution(set, findings);
+    }
+    return findings.take();
+}
+
+}  // namespace
+
 std::vector<std::string> verify(std::span<const StepProgram> programs) {
     Findings findings;
     const auto ranks = static_cast<std::int64_t>(programs.size());
     for (std::int64_t rank = 0; rank < ranks; ++rank) {
         check_program(programs[static_cast<std::size_t>(rank)], WorldRank{rank}, ranks, findings);
     }
-    if (!findings.empty()) {
-        return findings.take();
+    return verify_set(programs, findings);
+}
+
+std::vector<std::string> verify_stages(std::span<const StepProgram> programs, std::int64_t ranks) {
+    Findings findings;
+    for (const StepProgram& program : programs) {
+        check_program(program, program.rank, ranks, findings);
     }
-    check_micro_batches(programs, findings);
-    const GroupIndex groups = check_groups(programs, findings);
-    if (!findings.empty()) {
-        return findings.take();
-    }
-    check_traffic(programs, groups, findings);
-    if (findings.empty()) {
-        check_execution(programs, groups, findings);
-    }
-    return findings.take();
+    return verify_set(programs, findings);
 }
 
 }  // namespace traindyno

@@ -17,4 +17,11 @@ namespace traindyno {
 /// waits (deadlock).
 [[nodiscard]] std::vector<std::string> verify(std::span<const StepProgram> programs);
 
+/// The same for programs that stand for those of all `ranks`: one of each pipeline stage, which
+/// form a pp group. Ranks of one stage have equal programs but for their numbers and the places of
+/// their shards, so that the others' collectives are those of the stage's rank. Costs what one
+/// pipeline costs, however many replicas there are.
+[[nodiscard]] std::vector<std::string> verify_stages(std::span<const StepProgram> programs,
+                                                     std::int64_t ranks);
+
 }  // namespace traindyno

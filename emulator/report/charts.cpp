@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "emulator/report/palette.hpp"
+#include "emulator/report/pipeline.hpp"
 #include "emulator/report/wording.hpp"
 
 namespace traindyno {
@@ -330,6 +331,9 @@ std::vector<Chart> charts_of(const Study& study) {
     }
     if (budgets && !categories_in(study.points, &Point::loss, drawn_share).empty()) {
         charts.push_back(loss(study));
+    }
+    if (const std::optional<DrawnPipeline> drawn = drawn_pipeline(study)) {
+        charts.push_back(schedule_chart(*drawn));
     }
     if (!study.points.back().ranks_detail.empty()) {
         charts.push_back(

@@ -6,6 +6,7 @@
 
 #include "emulator/base/quantity_text.hpp"
 #include "emulator/report/document.hpp"
+#include "emulator/report/pipeline.hpp"
 #include "emulator/report/report.hpp"
 #include "emulator/report/sections.hpp"
 #include "emulator/report/wording.hpp"
@@ -85,6 +86,13 @@ Document compose(const Study& study, const std::vector<std::string>& notes) {
                              training_section(study),
                              memory_section(study),
                              checks_section(study)};
+        if (std::optional<Section> pipeline = pipeline_section(study)) {
+            const auto ranks = std::find_if(
+                document.sections.begin(), document.sections.end(), [](const Section& section) {
+                    return section.id == "ranks";
+                });
+            document.sections.insert(ranks, std::move(*pipeline));
+        }
         if (std::optional<Section> gpus = gpu_section(study)) {
             const auto after_ranks = std::find_if(
                 document.sections.begin(), document.sections.end(), [](const Section& section) {

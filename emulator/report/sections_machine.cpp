@@ -156,6 +156,15 @@ Table model_table(const Study& study) {
     add("Gradient bucket", format_bytes(setup.bucket));
     add("Gradient overlap", std::string(to_string(setup.overlap_gradients)));
     add("Transfer overlap", std::string(to_string(setup.overlap_p2p)));
+    add("Sequence parallelism", std::string(to_string(setup.sequence_parallel)));
+    add("Tensor-parallel overlap", std::string(to_string(setup.overlap_tp)));
+    if (setup.zero != Zero::none) {
+        add("ZeRO stage", std::string(to_string(setup.zero)));
+        add("Parameter overlap", std::string(to_string(setup.overlap_parameters)));
+    }
+    if (setup.gradient_type != DType::fp32) {
+        add("Main gradients", std::string(to_string(setup.gradient_type)));
+    }
     add("Memory", std::string(to_string(setup.memory)));
     add("Device", study.device + (study.machine.empty() ? "" : ", timed as " + study.machine));
     return table;

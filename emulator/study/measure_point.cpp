@@ -61,19 +61,23 @@ void in_agreement(Communicator& ranks, Action&& action) {
     }
 }
 
-/// Sets of programs up to this size are verified before they run; larger ones repeat the same
-/// stages in more replicas, at a cost that grows with them.
+/// Up to this many ranks all programs are verified before they run; of more, one per stage.
 constexpr std::int64_t largest_verified = 64;
 
 void verify_programs(const PointPlan& plan) {
-    if (plan.layout.ranks() > largest_verified) {
-        return;
-    }
+    const bool all = plan.layout.ranks() <= largest_verified;
     std::vector<StepProgram> programs;
-    for (std::int64_t rank = 0; rank < plan.layout.ranks(); ++rank) {
-        programs.push_back(build_step(plan.model, plan.layout, plan.setup, WorldRank{rank}));
+    const auto add = [&](WorldRank rank) {
+        programs.push_back(build_step(plan.model, plan.layout, plan.setup, rank));
+    };
+    for (std::int64_t rank = 0; all && rank < plan.layout.ranks(); ++rank) {
+        add(WorldRank{rank});
     }
-    const std::vector<std::string> problems = verify(programs);
+    for (std::int64_t stage = 0; !all && stage < plan.layout.pp; ++stage) {
+        add(rank_at(plan.layout, {.pp = stage}));
+    }
+    const std::vector<std::string> problems =
+        all ? verify(programs) : verify_stages(programs, plan.layout.ranks());
     if (!problems.empty()) {
         throw Error(
             ExitCode::internal,

@@ -64,6 +64,8 @@ void compare_setups(const TrainingSetup& a, const TrainingSetup& b, Comparison& 
     comparison.expect_equal("bucket", a.bucket.value(), b.bucket.value());
     comparison.expect_equal("overlap_gradients", a.overlap_gradients, b.overlap_gradients);
     comparison.expect_equal("overlap_p2p", a.overlap_p2p, b.overlap_p2p);
+    comparison.expect_equal("sequence_parallel", a.sequence_parallel, b.sequence_parallel);
+    comparison.expect_equal("overlap_tp", a.overlap_tp, b.overlap_tp);
     comparison.expect_equal("memory", a.memory, b.memory);
 }
 

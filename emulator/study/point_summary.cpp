@@ -7,6 +7,7 @@
 #include "emulator/program/build.hpp"
 #include "emulator/program/flops.hpp"
 #include "emulator/program/memory.hpp"
+#include "emulator/program/stage_layers.hpp"
 #include "emulator/study/statistics.hpp"
 
 namespace traindyno {
@@ -27,19 +28,39 @@ Budget mean_budget(const std::vector<Budget>& budgets) {
     return budgets.empty() ? sum : sum * (1.0 / static_cast<double>(budgets.size()));
 }
 
-/// One micro-batch's forward and backward on the average stage of `rank`'s pipeline.
-double stage_seconds(const Layout& layout,
-                     WorldRank rank,
-                     std::int64_t micro_batches,
-                     const std::vector<Budget>& rank_budgets) {
-    double sum = 0;
-    const Group pipeline = group_of(layout, GroupKind::pp, rank);
+/// How much of a stage's backward its weight gradients are, by FLOPs; 0 where the schedule does not
+/// split it.
+double weights_share(const PointPlan& plan) {
+    if (plan.setup.schedule != Schedule::zero_bubble) {
+        return 0;
+    }
+    Flops weights;
+    Flops backward;
+    for (std::int64_t stage = 0; stage < plan.layout.pp; ++stage) {
+        const StepProgram program =
+            build_step(plan.model, plan.layout, plan.setup, rank_at(plan.layout, {.pp = stage}));
+        weights += executed_flops(program, Phase::weights);
+        backward += executed_flops(program, Phase::backward);
+    }
+    return weights.value() / (weights + backward).value();
+}
+
+/// One micro-batch on the average stage of `rank`'s pipeline.
+PassTimes mean_pass_times(const PointPlan& plan,
+                          WorldRank rank,
+                          double weights_share,
+                          const std::vector<Budget>& rank_budgets) {
+    PassTimes sum;
+    const Group pipeline = group_of(plan.layout, GroupKind::pp, rank);
     for (const WorldRank stage : pipeline.members) {
         const Budget& budget = rank_budgets[stage.index()];
-        sum += budget[Category::compute_forward] + budget[Category::compute_backward] +
-               budget[Category::compute_recompute];
+        sum.forward += budget[Category::compute_forward];
+        sum.backward += budget[Category::compute_backward] + budget[Category::compute_recompute];
     }
-    return sum / static_cast<double>(pipeline.size() * micro_batches);
+    const auto runs = static_cast<double>(pipeline.size() * micro_batches(plan.layout, plan.setup));
+    return {.forward = sum.forward / runs,
+            .backward = sum.backward * (1 - weights_share) / runs,
+            .weights = sum.backward * weights_share / runs};
 }
 
 /// Mean budget of each rank, with the pipeline's own bubble split off.
@@ -49,14 +70,14 @@ std::vector<Budget> rank_budgets(const PointPlan& plan, const std::vector<RankRe
     for (const RankRecord& record : records) {
         means.push_back(mean_budget(record.samples.budgets));
     }
+    const Pipeline pipeline = pipeline_of(plan.layout, plan.setup);
+    const double share = weights_share(plan);
     std::vector<Budget> split;
     split.reserve(records.size());
     for (std::size_t r = 0; r < means.size(); ++r) {
-        const double stage = stage_seconds(plan.layout,
-                                           WorldRank{static_cast<std::int64_t>(r)},
-                                           micro_batches(plan.layout, plan.setup),
-                                           means);
-        split.push_back(split_bubble(means[r], plan.layout.pp, stage));
+        const WorldRank rank{static_cast<std::int64_t>(r)};
+        split.push_back(
+            split_bubble(means[r], bubble(pipeline, mean_pass_times(plan, rank, share, means))));
     }
     return split;
 }

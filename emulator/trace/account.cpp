@@ -16,6 +16,7 @@ Category category_of(Phase phase) {
         case Phase::forward:
             return Category::compute_forward;
         case Phase::backward:
+        case Phase::weights:
             return Category::compute_backward;
         case Phase::recompute:
             return Category::compute_recompute;
@@ -190,9 +191,9 @@ Budget account(const IssueOrder& order,
     return Accountant(order, step, arrivals, reference).run();
 }
 
-Budget split_bubble(const Budget& budget, std::int64_t stages, double stage_seconds) {
+Budget split_bubble(const Budget& budget, double bubble_seconds) {
     Budget split = budget;
-    double left = static_cast<double>(stages - 1) * stage_seconds;
+    double left = bubble_seconds;
     for (const GroupKind kind : {GroupKind::pp, GroupKind::embedding, GroupKind::model}) {
         const double moved = std::clamp(split[wait(kind)], 0.0, left);
         split[wait(kind)] -= moved;

@@ -34,8 +34,8 @@ struct Arrival {
                              std::span<const SimTime> reference);
 
 /// Moves idle time that the pipeline schedule itself causes from the waits for other stages into
-/// `bubble`: at most (pp-1) x `stage_seconds`, the time of one micro-batch's forward and backward
-/// on the average stage (Narayanan et al., SC'21, section 2.2.1).
-[[nodiscard]] Budget split_bubble(const Budget& budget, std::int64_t stages, double stage_seconds);
+/// `bubble`: at most `bubble_seconds`, what the schedule's formula gives (bubble() in
+/// program/schedule.hpp).
+[[nodiscard]] Budget split_bubble(const Budget& budget, double bubble_seconds);
 
 }  // namespace traindyno

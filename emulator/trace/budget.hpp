@@ -36,7 +36,7 @@ enum class Category : std::uint8_t {
     wait_pp,
     wait_embedding,
     wait_model,
-    bubble,      ///< idle of the pipeline schedule itself: up to (pp-1)(t_forward + t_backward)
+    bubble,      ///< idle of the pipeline schedule itself, up to its formula
     launch_gap,  ///< compute idle although its next operation could run
     residual,    ///< step time minus everything above
 };

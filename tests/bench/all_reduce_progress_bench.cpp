@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast a background all-reduce moves when the rank looks at it only now and then, against the
-// blocking one in the same run: mpirun -n 2 all_reduce_progress_bench.
+// blocking one in the same run: mpirun -n 2 all_reduce_progress_bench [CARRIER...].
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
 #include "tests/bench/all_reduce_timing.hpp"
+#include "tests/bench/carried.hpp"
 
 namespace traindyno::bench {
 
@@ -113,11 +114,14 @@ std::vector<Result> measure(Communicator& world, std::int64_t bytes, int rounds)
     return results;
 }
 
-void run(const MpiSession& session) {
-    const std::unique_ptr<Communicator> world = session.world();
+void run(const MpiSession& session, const std::string& carrier) {
+    const std::unique_ptr<Communicator> world = carried_by(carrier, session);
     const bool prints = session.rank() == WorldRank{0};
     if (prints) {
-        fmt::print("{}, {} ranks, fp32 sum in place\n", MpiSession::version(), session.size());
+        fmt::print("{}, {} ranks, {}, fp32 sum in place\n",
+                   MpiSession::version(),
+                   session.size(),
+                   carrier);
     }
     for (const std::int64_t mebibytes : {1, 16, 64}) {
         const std::vector<Result> results =
@@ -144,7 +148,9 @@ void run(const MpiSession& session) {
 int main(int argc, char** argv) {
     traindyno::MpiSession session(argc, argv);
     try {
-        traindyno::bench::run(session);
+        for (const std::string& carrier : traindyno::bench::carriers_named(argc, argv)) {
+            traindyno::bench::run(session, carrier);
+        }
     } catch (const std::exception& error) {
         session.abort(static_cast<int>(traindyno::ExitCode::internal), error.what());
     }

@@ -46,6 +46,8 @@ struct Contestant {
 constexpr double least_share_of_bound = 0.9;
 constexpr std::int64_t bound_from = std::int64_t{16} << 20;
 constexpr double most_above_best = 1.1;
+/// Links this slow and late take longer than the default to tell carriers apart at 1 MiB.
+constexpr double tuning_seconds = 10;
 
 std::string host_name() {
     std::array<char, 256> name{};
@@ -72,11 +74,12 @@ std::vector<Contestant> contestants(const MpiSession& session,
         return all;
     }
     const auto table = std::make_shared<TuningTable>();
-    const auto root = make_auto_communicator(session.world(),
-                                             {.node = node,
-                                              .candidates = host_carriers(node),
-                                              .limits = {.largest = {largest_trial}},
-                                              .table = table});
+    const auto root =
+        make_auto_communicator(session.world(),
+                               {.node = node,
+                                .candidates = host_carriers(node),
+                                .limits = {.seconds = tuning_seconds, .largest = {largest_trial}},
+                                .table = table});
     const double seconds = slowest(*all.front().group, {seconds_of(*all.front().group, [&] {
                                all.push_back({"auto", root->split(0, session.rank().value())});
                            })}).front();

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "collectives/auto/auto_communicator.hpp"
+#include "collectives/auto/host_carriers.hpp"
 #include "collectives/auto/tune.hpp"
 #include "collectives/control.hpp"
+#include "emulator/base/error.hpp"
 #include "tests/mpi/mpi_test.hpp"
 
 namespace traindyno {
@@ -88,6 +90,52 @@ TEST(Tuning, measures_once_per_placement) {
     for (const std::string& each : all_gather_text(*world, text_of(table->rows()))) {
         EXPECT_EQ(each, text_of(table->rows()));
     }
+}
+
+TEST(Tuning, does_without_carriers_that_do_not_work) {
+    const auto world = test::session().world();
+    const auto table = std::make_shared<TuningTable>();
+    const Candidate broken{
+        .carrier = Carrier::ring,
+        .make = [](std::unique_ptr<Communicator>) -> std::unique_ptr<Communicator> {
+            throw LibraryError("test", 1, "nothing works", "make", Where::here());
+        }};
+    const auto root = make_auto_communicator(world->split(0, world->rank().value()),
+                                             {.node = "h1",
+                                              .candidates = {broken},
+                                              .limits = {.seconds = 0.1, .largest = {4096}},
+                                              .table = table});
+    const auto group = root->split(0, world->rank().value());
+    EXPECT_EQ(table->rows().size(), world->size() == 1 ? 0U : 2U);
+    for (const TuningRow& row : table->rows()) {
+        EXPECT_EQ(row.carrier, Carrier::mpi);
+    }
+    barrier(*group, Urgency::immediate);
+}
+
+std::string fixed_carrier(Carrier carrier, const std::string& node) {
+    const auto world = test::session().world();
+    const auto table = std::make_shared<TuningTable>();
+    const auto root = make_auto_communicator(world->split(0, world->rank().value()),
+                                             {.node = node,
+                                              .candidates = host_carriers(node),
+                                              .limits = {},
+                                              .table = table,
+                                              .fixed = carrier});
+    const auto group = root->split(0, world->rank().value());
+    EXPECT_TRUE(table->rows().empty());
+    barrier(*group, Urgency::immediate);
+    return std::string(group->carrier(CollectiveOp::all_reduce, 4, Urgency::background));
+}
+
+TEST(Tuning, a_fixed_carrier_carries_all_it_can) {
+    if (test::session().size() == 1) {
+        GTEST_SKIP() << "a group of one carries nothing";
+    }
+    EXPECT_EQ(fixed_carrier(Carrier::ring, "h1"), "ring");
+    EXPECT_EQ(fixed_carrier(Carrier::shm, "h1"), "shm");
+    EXPECT_EQ(fixed_carrier(Carrier::shm, std::to_string(test::session().rank().value())), "mpi");
+    EXPECT_EQ(fixed_carrier(Carrier::hierarchical, "h1"), "mpi");
 }
 
 }  // namespace

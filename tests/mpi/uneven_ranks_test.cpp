@@ -24,7 +24,7 @@ TimedOptions uneven(std::int64_t rank) {
             .name = "uneven"};
 }
 
-TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
+void expect_to_finish(const TrainingSetup& setup, int steps) {
     const auto world = test::session().world();
     const Model model{.name = "tiny",
                       .layers = 3,
@@ -36,8 +36,7 @@ TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
                       .seq = 16,
                       .vocab = 256};
     const Layout layout{.tp = world->size()};
-    const StepProgram program =
-        build_step(model, layout, {.global_batch = 2}, WorldRank{world->rank().value()});
+    const StepProgram program = build_step(model, layout, setup, WorldRank{world->rank().value()});
     const auto device = make_timed_device(uneven(world->rank().value()));
     device->prepare(program);
     const IssueOrder order(program);
@@ -46,11 +45,25 @@ TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
         groups.push_back(world->split(0, static_cast<std::int32_t>(world->rank().value())));
     }
     Engine engine(order, *device, groups, {.timeout = std::chrono::seconds{20}});
-    for (int step = 0; step < 20; ++step) {
+    for (int step = 0; step < steps; ++step) {
         (void)engine.run_step(Traffic::real, Tracing::on);
     }
     EXPECT_GT(engine.checks().checked, 0);
     EXPECT_EQ(engine.checks().wrong, 0);
+}
+
+TEST(UnevenRanks, finish_steps_with_tensor_parallelism) {
+    expect_to_finish({.global_batch = 2}, 20);
+}
+
+TEST(UnevenRanks, finish_steps_with_sequence_parallelism) {
+    expect_to_finish({.global_batch = 2, .sequence_parallel = SequenceParallel::on}, 5);
+}
+
+TEST(UnevenRanks, finish_steps_with_products_in_chunks) {
+    expect_to_finish(
+        {.global_batch = 2, .sequence_parallel = SequenceParallel::on, .overlap_tp = Overlap::on},
+        5);
 }
 
 }  // namespace

@@ -85,4 +85,14 @@ void fill_zero(const Team& team, const Operand& data) {
     team.for_ranges(data.elements, page, serial_below, run);
 }
 
+void copy(const Team& team, const Operand& from, const Operand& to) {
+    const std::int64_t size = element_size(to.dtype);
+    const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
+        std::memcpy(to.data + begin * size,
+                    from.data + begin * size,
+                    static_cast<std::size_t>((end - begin) * size));
+    };
+    team.for_ranges(to.elements, page, serial_below, run);
+}
+
 }  // namespace traindyno

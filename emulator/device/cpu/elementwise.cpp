@@ -42,6 +42,7 @@ void run_elementwise(const Elementwise& op,
         case ElementwiseKind::sum_of_squares:
         case ElementwiseKind::scale:
         case ElementwiseKind::gradient_add:
+        case ElementwiseKind::copy:
             return detail::run_pointwise(op, reads, writes, context);
         case ElementwiseKind::router_forward:
         case ElementwiseKind::router_backward:

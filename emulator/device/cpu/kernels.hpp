@@ -43,6 +43,8 @@ void fill_random(const Team& team,
                  std::uint32_t seed,
                  std::int64_t first = 0);
 void fill_zero(const Team& team, const Operand& data);
+/// Of the same type and length.
+void copy(const Team& team, const Operand& from, const Operand& to);
 
 namespace detail {
 
@@ -50,7 +52,7 @@ namespace detail {
 void run_pointwise(const Elementwise& op,
                    std::span<const Operand> reads,
                    std::span<const Operand> writes,
-                   const KernelContext& context);  // bias_add .. residual_add, zero .. gradient_add
+                   const KernelContext& context);  // bias_add .. residual_add, zero .. copy
 void run_rowwise(const Elementwise& op,
                  std::span<const Operand> reads,
                  std::span<const Operand> writes,

@@ -255,6 +255,9 @@ void run_pointwise(const Elementwise& op,
     if (op.kind == ElementwiseKind::zero) {
         return fill_zero(*context.team, writes[0]);
     }
+    if (op.kind == ElementwiseKind::copy) {
+        return copy(*context.team, reads[0], writes[0]);
+    }
     const bool bf16 = reads[0].dtype == DType::bf16;
     if (op.kind == ElementwiseKind::sum_of_squares) {
         const auto run = bf16 ? run_sum_of_squares<Bf16> : run_sum_of_squares<float>;

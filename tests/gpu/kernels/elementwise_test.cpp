@@ -345,6 +345,13 @@ TEST_P(ElementwiseOnGpu, zero) {
     EXPECT_EQ(x.values(), Values(static_cast<std::size_t>(all())));
 }
 
+TEST_P(ElementwiseOnGpu, copy) {
+    const DeviceArray& x = filled(all());
+    const DeviceArray& y = blank(all());
+    run(ElementwiseKind::copy, columns(), {&x}, {&y});
+    EXPECT_EQ(y.values(), x.values());
+}
+
 // Vector and single-element paths; rows in registers, read again, in turns, and in two passes.
 INSTANTIATE_TEST_SUITE_P(types_and_shapes,
                          ElementwiseOnGpu,

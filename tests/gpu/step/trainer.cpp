@@ -34,9 +34,7 @@ TrainingSetup setup_of(const Training& training) {
 }
 
 Slice whole(const StepProgram& program, Space space) {
-    const std::int64_t elements =
-        space == Space::gradient ? program.extents.parameter : extent_of(program.extents, space);
-    return {.space = space, .offset = 0, .elements = elements};
+    return {.space = space, .offset = 0, .elements = extent_of(program.extents, space)};
 }
 
 template <class Half>
@@ -83,11 +81,12 @@ StepProgram program_of(const Training& training) {
 
 std::vector<Tensor> tensors_of(const Training& training) {
     const Layout alone;
-    const ParameterMap map = parameter_map(training.model,
-                                           alone,
-                                           local_shape(training.model, alone, setup_of(training)),
-                                           Stage{0},
-                                           training.memory);
+    const ParameterMap map =
+        parameter_map(training.model,
+                      alone,
+                      local_shape(training.model, alone, setup_of(training), Stage{0}),
+                      Stage{0},
+                      training.memory);
     std::vector<Tensor> tensors{{"final norm", map.final_norm},
                                 {"output table", map.output_table},
                                 {"table", map.table},

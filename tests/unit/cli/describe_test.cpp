@@ -170,6 +170,19 @@ TEST(Describe, counts_the_bytes_that_tensors_are_stored_in) {
         << heading(Precision::fp8);
 }
 
+TEST(Describe, tells_what_sequence_parallelism_changes) {
+    DescribeRequest request = request_for("gpt3-175b");
+    request.layout.tp = 8;
+    const Json before = Json::parse(describe_json(request));
+    request.setup.sequence_parallel = SequenceParallel::on;
+    const std::string text = describe_text(request);
+    EXPECT_TRUE(contains(line_with(text, "Memory of a rank"), ", sequence parallel"));
+    EXPECT_TRUE(contains(text, "reduce_scatter"));
+    const Json after = Json::parse(describe_json(request));
+    EXPECT_LT(after.at("memory_bytes").at("activations"),
+              before.at("memory_bytes").at("activations"));
+}
+
 TEST(DescribeJson, holds_the_published_figures) {
     const Json json = Json::parse(describe_json(request_for("gpt3-175b")));
     const std::int64_t h = 12288;

@@ -175,5 +175,14 @@ TEST(MachineWithDevice, is_found_by_the_model_in_the_name) {
     EXPECT_EQ(machine_with_device("NVIDIA GeForce"), std::nullopt);
 }
 
+TEST(GpuRequest, refuses_chunks_whose_messages_nccl_does_not_carry) {
+    const Values chunks{{"pp", "1"}, {"schedule", "interleaved"}, {"virtual-stages", "2"}};
+    EXPECT_NE(refusal(chunks).find("--virtual-stages: 2 chunks per stage do not go with NCCL"),
+              std::string::npos);
+    Values over_mpi = chunks;
+    over_mpi["collectives"] = "mpi";
+    EXPECT_EQ(refusal(over_mpi).find("do not go with NCCL"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace traindyno

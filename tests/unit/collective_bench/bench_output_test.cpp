@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -103,11 +105,14 @@ TEST(BenchText, complains_of_wrong_values_with_exit_code_1) {
 }
 
 TEST(BenchJson, holds_header_and_rows) {
+    HostInfo host;
+    host.name = "a";
+    host.cores = 8;
     const BenchHeader header{.version = "1",
                              .created = "2026-01-01T00:00:00Z",
                              .command = "traindyno collectives",
                              .mpi = "Open MPI",
-                             .hosts = {{.name = "a", .cores = 8}},
+                             .hosts = {host},
                              .flags_raised = {"slow"}};
     BenchRow second = row(Placement::in_place);
     second.what = {.op = BenchOp::broadcast, .root = GroupRank{2}};

@@ -149,21 +149,26 @@ TEST(BenchPattern, neighbouring_chunks_differ) {
     EXPECT_EQ(std::set<float>(values.begin(), values.end()).size(), 127U);
 }
 
-/// Of 16-bit sums in the order of the ranks, each addition rounded.
+Bf16 rounded(float value, Bf16 /*as*/) {
+    return to_bf16(value);
+}
+
+Fp16 rounded(float value, Fp16 /*as*/) {
+    return to_fp16(value);
+}
+
+/// Of 16-bit sums in the order of the ranks, each addition rounded; `error` goes into one of them.
 template <class Half>
 std::int64_t wrong_of_rounded_sum(DType type, std::int64_t members, float error) {
     const BenchPattern pattern({.op = BenchOp::all_reduce, .type = type}, members, 0);
     std::vector<Half> sum(count);
     for (std::int64_t rank = 0; rank < members; ++rank) {
-        add_halves(std::span<const Half>(input<Half>(pattern, count, rank)), std::span(sum));
-    }
-    if (error != 0) {
-        if constexpr (std::is_same_v<Half, Bf16>) {
-            sum[3] = to_bf16(to_float(sum[3]) + error);
-        } else {
-            sum[3] = to_fp16(to_float(sum[3]) + error);
+        const std::vector<Half> addend = input<Half>(pattern, count, rank);
+        for (std::size_t i = 0; i < sum.size(); ++i) {
+            sum[i] = rounded(to_float(sum[i]) + to_float(addend[i]), Half{});
         }
     }
+    sum[3] = rounded(to_float(sum[3]) + error, Half{});
     return verdict(pattern, sum, 0).wrong;
 }
 

@@ -405,6 +405,13 @@ TEST_P(Kernels, zero_clears_everything) {
     EXPECT_EQ(x.values(), Values(100'003));
 }
 
+TEST_P(Kernels, copy_copies) {
+    Array x = random(100'003, 1);
+    Array y = random(100'003, 2);
+    run(ElementwiseKind::copy, 1, 100'003, {&x}, {&y});
+    EXPECT_EQ(y.values(), x.values());
+}
+
 TEST_P(Kernels, sum_of_squares_and_scale_clip_to_norm_one) {
     Array x = random(100'003, 1);
     const Values before = x.values();
@@ -421,6 +428,78 @@ TEST_P(Kernels, sum_of_squares_and_scale_clip_to_norm_one) {
     sum.set(0, 0.5);  // a norm below one
     run(ElementwiseKind::scale, 1, 100'003, {&x, &sum}, {&x});
     EXPECT_EQ(x.values(), clipped);
+}
+
+TEST_P(Kernels, sum_of_squares_adds_to_what_other_pieces_came_to) {
+    Array x = random(50'001, 1);
+    Array sum(1, DType::fp32);
+    run(ElementwiseKind::sum_of_squares, 1, 50'001, {&x}, {&sum});
+    const double once = sum.values()[0];
+    run(ElementwiseKind::sum_of_squares, 1, 50'001, {&x, &sum}, {&sum});
+    EXPECT_NEAR(sum.values()[0] / once, 2, 1e-6);
+}
+
+TEST_P(Kernels, gradient_add_adds_in_place) {
+    Array kept = random(50'001, 1);
+    Array more = random(50'001, 2);
+    Values expected = kept.values();
+    const Values added = more.values();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        expected[i] += added[i];
+    }
+    run(ElementwiseKind::gradient_add, 1, 50'001, {&kept, &more}, {&kept});
+    expect_near(kept.values(), expected, rounding(7));
+}
+
+/// Beside activations of the same type: what fp32 gradients get, rounded once more.
+TEST_P(Kernels, gradients_accumulate_in_their_own_type) {
+    Array dy = random(rows * columns, 1);
+    Array x = random(rows * columns, 2);
+    Array dx = blank(rows * columns);
+    Array scale = random(columns, 3);
+    const auto gradients = [&](DType type) {
+        std::vector<Array> found{
+            Array(columns, type), Array(columns, type), Array(100 * columns, type)};
+        found[0].set(3, 100);
+        run(ElementwiseKind::bias_gradient, rows, columns, {&dy}, {&found[0]});
+        run(ElementwiseKind::norm_backward, rows, columns, {&x, &dy, &scale}, {&dx, &found[1]});
+        run(ElementwiseKind::embedding_backward, rows, columns, {&dy}, {&found[2]});
+        Values all;
+        for (Array& array : found) {
+            const Values values = array.values();
+            all.insert(all.end(), values.begin(), values.end());
+        }
+        return all;
+    };
+    expect_near(gradients(GetParam()), gradients(DType::fp32), rounding(100));
+}
+
+TEST_P(Kernels, adam_takes_gradients_in_the_type_of_the_weights) {
+    constexpr std::int64_t n = 50'001;
+    Array weight = random(n, 1);
+    const auto moments = [&](DType type) {
+        Array gradient(n, type);
+        for (std::int64_t i = 0; i < n; ++i) {
+            gradient.set(i, i % 2 == 0 ? 2.0 : -0.5);  // exact in every type
+        }
+        std::vector<float> state(3 * n);
+        adam(team_,
+             {.weight = weight.operand(),
+              .gradient = gradient.operand(),
+              .master = state.data(),
+              .m = state.data() + n,
+              .v = state.data() + 2 * n});
+        return state;
+    };
+    EXPECT_EQ(moments(GetParam()), moments(DType::fp32));
+}
+
+TEST_P(Kernels, random_values_of_a_part_are_those_of_the_whole_array) {
+    Array whole = random(70'000, 5);
+    Array part = blank(20'000);
+    fill_random(team_, part.operand(), 1.0F, 5, 50'000);
+    const Values values = whole.values();
+    EXPECT_EQ(part.values(), Values(values.begin() + 50'000, values.end()));
 }
 
 TEST_P(Kernels, adam_moves_against_the_gradient_by_its_formula) {

@@ -45,6 +45,21 @@ TEST(ReductionPattern, tolerates_nothing_while_sums_are_exact_then_half_a_unit_p
     EXPECT_EQ(of_sum(DType::fp32, 2500, 1000), 0.0F);
 }
 
+TEST(ReductionPattern, sums_over_the_usual_group_sizes_tell_seven_keys_apart) {
+    for (const std::int64_t size : {1, 2, 3, 4, 5, 6, 8, 12, 16, 64, 512, 1024}) {
+        std::set<float> sums;
+        for (std::uint32_t key = 0; key < pattern_period; ++key) {
+            float sum = 0;
+            for (std::int64_t rank = 0; rank < size; ++rank) {
+                sum += static_cast<float>(pattern(rank, key, check_stride));
+            }
+            EXPECT_EQ(reduced_pattern(Reduction::sum, size, key, check_stride), sum);
+            sums.insert(sum);
+        }
+        EXPECT_EQ(sums.size(), 7U) << size;
+    }
+}
+
 TEST(ReductionPattern, averages_are_sums_divided_and_may_round_at_every_step) {
     for (const std::int64_t size : {1, 3, 4, 7, 1000}) {
         EXPECT_EQ(

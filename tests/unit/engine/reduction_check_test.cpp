@@ -141,7 +141,7 @@ using HalfCases = ::testing::Types<Bf16Case, Fp16Case>;
 TYPED_TEST_SUITE(ReductionCheckHalf, HalfCases);
 
 TYPED_TEST(ReductionCheckHalf, accepts_right_sums_rounded_or_not) {
-    // A cycle of four members adds 10: with `exact` members sums have long been rounding.
+    // A cycle of seven members adds 28: with `exact` members sums have long been rounding.
     for (const std::int64_t size : {std::int64_t{1}, std::int64_t{7}, TypeParam::exact}) {
         EXPECT_EQ(this->wrong(this->sum_of(size), size), 0) << size;
     }

@@ -9,39 +9,12 @@
 #include "emulator/base/error.hpp"
 #include "emulator/program/flops.hpp"
 #include "emulator/program/verify.hpp"
+#include "tests/unit/program/block_names.hpp"
 #include "tests/unit/program/cases.hpp"
 
 namespace traindyno {
 
 namespace {
-
-const Block& block_named(const StepProgram& program, std::string_view name) {
-    const auto found = std::find_if(program.blocks.begin(),
-                                    program.blocks.end(),
-                                    [&](const Block& block) { return block.name == name; });
-    TD_EXPECT(found != program.blocks.end());
-    return *found;
-}
-
-/// Operations by name; compute kinds of Elementwise by their own.
-std::vector<std::string> names_of(const Block& block) {
-    std::vector<std::string> names;
-    for (const BlockOp& op : block.ops) {
-        if (const auto* compute = std::get_if<ComputeOp>(&op.op)) {
-            if (const auto* elementwise = std::get_if<Elementwise>(compute)) {
-                names.emplace_back(to_string(elementwise->kind));
-            } else {
-                constexpr std::array kinds{
-                    "matmul", "attention_forward", "attention_backward", "", "optimizer_step"};
-                names.emplace_back(kinds.at(compute->index()));
-            }
-        } else {
-            constexpr std::array kinds{"all_reduce", "send", "recv"};
-            names.emplace_back(kinds.at(std::get<CommOp>(op.op).index()));
-        }
-    }
-    return names;
-}
 
 std::int64_t tasks_of(const StepProgram& program, std::string_view name) {
     return std::count_if(program.tasks.begin(), program.tasks.end(), [&](const Task& task) {

@@ -41,6 +41,32 @@ std::vector<TrainingSetup> variants(const Layout& layout, const TrainingSetup& b
     return list;
 }
 
+/// The ways in which tensor-parallel ranks can share `tokens` tokens of each micro-batch.
+std::vector<TrainingSetup> sharings(const Layout& layout,
+                                    const TrainingSetup& base,
+                                    std::int64_t tokens) {
+    std::vector<TrainingSetup> list{base};
+    if (layout.tp == 1 || base.overlap_gradients == Overlap::off) {
+        return list;
+    }
+    list.push_back(base);
+    list.back().sequence_parallel = SequenceParallel::on;
+    if (tokens % (layout.tp * layout.tp) == 0) {
+        list.push_back(list.back());
+        list.back().overlap_tp = Overlap::on;
+    }
+    return list;
+}
+
+void add_cases(const Model& model,
+               const Layout& layout,
+               const TrainingSetup& base,
+               std::vector<Case>& cases) {
+    for (const TrainingSetup& setup : sharings(layout, base, base.micro_batch * model.seq)) {
+        cases.push_back({.model = model, .layout = layout, .setup = setup});
+    }
+}
+
 /// Settings of sharding; what there are few reasons to combine takes turns.
 std::vector<TrainingSetup> sharded_variants(const TrainingSetup& base) {
     std::vector<TrainingSetup> list;
@@ -76,7 +102,10 @@ std::vector<TrainingSetup> sharded_variants(const TrainingSetup& base) {
 std::vector<Case> sharded_grid(std::int64_t most_ranks,
                                const std::vector<std::int64_t>& micro_batch_counts) {
     std::vector<Case> cases;
-    const auto add = [&](const Case& at) {
+    const auto add = [&](Case at) {
+        if (at.layout.tp > 1 && cases.size() % 2 == 1) {
+            at.setup.sequence_parallel = SequenceParallel::on;
+        }
         if (problems_of(at.model, at.layout, at.setup).empty()) {
             cases.push_back(at);
         }
@@ -109,11 +138,9 @@ std::vector<Case> grid(std::int64_t most_ranks,
             TrainingSetup base = setup_of(layout, count);
             base.bucket = Bytes{100'000};  // several buckets in each of these models
             for (const TrainingSetup& setup : variants(layout, base)) {
-                cases.push_back(
-                    {.model = small_gpt(2 * layout.pp), .layout = layout, .setup = setup});
+                add_cases(small_gpt(2 * layout.pp), layout, setup, cases);
                 if (layout.tp <= 4) {  // key/value heads
-                    cases.push_back(
-                        {.model = small_llama(layout.pp), .layout = layout, .setup = setup});
+                    add_cases(small_llama(layout.pp), layout, setup, cases);
                 }
             }
         }

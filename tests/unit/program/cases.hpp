@@ -78,7 +78,9 @@ struct Case {
                std::string(to_string(setup.recompute)) + " schedule " +
                std::string(to_string(setup.schedule)) + " overlap " +
                std::string(to_string(setup.overlap_gradients)) + "/" +
-               std::string(to_string(setup.overlap_p2p)) + sharding_text();
+               std::string(to_string(setup.overlap_p2p)) + " sequence parallel " +
+               std::string(to_string(setup.sequence_parallel)) + " overlap " +
+               std::string(to_string(setup.overlap_tp)) + sharding_text();
     }
 };
 
@@ -89,7 +91,7 @@ std::vector<Case> sharded_grid(std::int64_t most_ranks,
                                const std::vector<std::int64_t>& micro_batch_counts);
 
 /// Every layout of up to `most_ranks` ranks (tp a power of two) with the given micro-batch counts,
-/// all schedules, recomputations and overlaps, both shapes.
+/// all schedules, recomputations and overlaps, with and without sequence parallelism, both shapes.
 std::vector<Case> grid(std::int64_t most_ranks,
                        const std::vector<std::int64_t>& micro_batch_counts);
 

@@ -372,8 +372,12 @@ TEST(ExpertProblems, name_the_key_the_reason_and_a_way_out) {
         w.layout.ep = 4;
         w.setup.expert_skew = 16;
     });
-    expect("sequence_parallel: ",
-           [](Wrong& w) { w.setup.sequence_parallel = SequenceParallel::on; });
+    expect("sequence_parallel: does not go with experts", [](Wrong& w) {
+        w.layout.tp = 2;
+        w.setup.sequence_parallel = SequenceParallel::on;
+    });
+    expect("experts: 8 does not go with schedule zero-bubble",
+           [](Wrong& w) { w.setup.schedule = Schedule::zero_bubble; });
     expect("precision: fp8", [](Wrong& w) { w.setup.precision = Precision::fp8; });
     expect("ep: 2 does not go with zero", [](Wrong& w) { w.setup.zero = Zero::optimizer; });
     expect("ep: 2 does not go with zero",

@@ -72,4 +72,16 @@ TEST(MemoryOrder, each_wait_of_the_pipeline_is_needed) {
     }
 }
 
+/// A block that begins with traffic waits for the compute before it, which is on another lane.
+TEST(MemoryOrder, each_wait_of_sequence_parallelism_is_needed) {
+    const Layout layout{.tp = 2};
+    TrainingSetup setup = setup_of(layout, 2);
+    setup.sequence_parallel = SequenceParallel::on;
+    const StepProgram program = build_step(small_gpt(2), layout, setup, WorldRank{0});
+    EXPECT_EQ(races_in(program), none);
+    for (const char* name : {"layer_forward", "layer_backward", "embedding_backward"}) {
+        EXPECT_NE(races_in(forget_waits(program, name)), none) << name;
+    }
+}
+
 }  // namespace traindyno

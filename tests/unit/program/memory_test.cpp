@@ -49,6 +49,32 @@ TEST(MemoryItems, hold_tensors_in_their_storage_type) {
     EXPECT_EQ(items(Precision::fp32)[0].bytes, Bytes{4000});
 }
 
+/// Korthikanti et al., arXiv:2205.05198, table 2, without what we do not keep: with tensor
+/// parallelism s b h (10 + 24/t + 5as/(ht)) per layer, with sequence parallelism too
+/// s b h/t (34 + 5as/h). Of these, 2 are dropout masks, of which there are none, and 5as/h is the
+/// score square, of which attention keeps the log-sum-exp of each row: 4a/h.
+TEST(MemoryItems, activations_are_those_of_the_paper_without_masks_and_scores) {
+    const Layout layout{.tp = 4};
+    const Model model = small_gpt(3);
+    TrainingSetup setup = setup_of(layout, 1, 4);
+    setup.precision = Precision::bf16;
+    const std::int64_t sb = setup.micro_batch * model.seq;
+    const std::int64_t sbh = sb * model.hidden;
+    const std::int64_t t = layout.tp;
+    const std::int64_t statistics = 4 * sb * model.heads / t;
+    const auto kept = [&](SequenceParallel sequence_parallel, Overlap overlap) {
+        setup.sequence_parallel = sequence_parallel;
+        setup.overlap_tp = overlap;
+        return memory_items(build_step(model, layout, setup, WorldRank{0}))[5].bytes;
+    };
+    // The input of the head follows the last layer.
+    EXPECT_EQ(kept(SequenceParallel::off, Overlap::off),
+              Bytes{model.layers * (sbh * 8 + sbh * 24 / t + statistics) + 2 * sbh});
+    const Bytes cut{model.layers * (sbh / t * 32 + statistics) + 2 * sbh / t};
+    EXPECT_EQ(kept(SequenceParallel::on, Overlap::off), cut);
+    EXPECT_EQ(kept(SequenceParallel::on, Overlap::on), cut);
+}
+
 TEST(MemoryItems, activations_grow_with_the_micro_batch_alone) {
     const Layout layout{};
     const auto items = [&](std::int64_t micro_batch) {

@@ -87,6 +87,17 @@ TEST(Print, golden_programs_of_a_pipeline_with_tensor_and_data_parallelism) {
     EXPECT_EQ(print(programs[6]), golden("gpt_tp2_dp2_pp2_rank6.txt"));
 }
 
+TEST(Print, golden_program_of_sequence_parallelism_in_chunks) {
+    const Layout layout{.tp = 2, .pp = 2};
+    TrainingSetup setup = setup_of(layout, 1);
+    setup.precision = Precision::bf16;
+    setup.sequence_parallel = SequenceParallel::on;
+    setup.overlap_tp = Overlap::on;
+    const auto programs = build_all(tiny_gpt(), layout, setup);
+    EXPECT_EQ(verify(programs), std::vector<std::string>{});
+    EXPECT_EQ(print(programs[3]), golden("gpt_sequence_parallel_chunks.txt"));
+}
+
 TEST(Print, golden_program_of_a_llama_with_full_recomputation) {
     Model model = tiny_gpt();
     model.kv_heads = 1;

@@ -41,6 +41,48 @@ std::vector<Wrong> wrong_inputs() {
         w.layout.tp = 2;
     });
     add("pp: 3", [](Wrong& w) { w.layout.pp = 3; });
+    add("virtual_stages: 0", [](Wrong& w) { w.setup.virtual_stages = 0; });
+    add("virtual_stages: 2 does not go with schedule 1f1b", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.virtual_stages = 2;
+    });
+    const auto interleave = [](Wrong& w, std::int64_t pp, std::int64_t chunks) {
+        w.layout.pp = pp;
+        w.setup.schedule = Schedule::interleaved;
+        w.setup.virtual_stages = chunks;
+    };
+    add("virtual_stages: 2 needs more than one stage", [&](Wrong& w) { interleave(w, 1, 2); });
+    add("virtual_stages: 3 x pp 2 = 6 does not divide layers 4",
+        [&](Wrong& w) { interleave(w, 2, 3); });
+    add("global_batch: 7 makes 7 micro-batches, no multiple of pp 2", [&](Wrong& w) {
+        interleave(w, 2, 2);
+        w.setup.global_batch = 7;
+    });
+    add("stage_layers: 2 counts are given for 4", [&](Wrong& w) {
+        interleave(w, 2, 2);
+        w.setup.stage_layers = {2, 2};
+    });
+    add("stage_layers: 0 layers are not possible", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.stage_layers = {0, 4};
+    });
+    add("stage_layers: 5 layers in all, the model has 4", [](Wrong& w) {
+        w.layout.pp = 2;
+        w.setup.stage_layers = {2, 3};
+    });
+    add("recompute: selective does not go with schedule zero-bubble", [](Wrong& w) {
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.recompute = Recompute::selective;
+    });
+    add("precision: fp8 does not go with schedule zero-bubble", [](Wrong& w) {
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.precision = Precision::fp8;
+    });
+    add("zero: 2 does not go with schedule zero-bubble", [](Wrong& w) {
+        w.layout.dp = 2;
+        w.setup.schedule = Schedule::zero_bubble;
+        w.setup.zero = Zero::gradients;
+    });
     add("micro_batch: 0", [](Wrong& w) { w.setup.micro_batch = 0; });
     add("global_batch: -4", [](Wrong& w) { w.setup.global_batch = -4; });
     add("global_batch: 8", [](Wrong& w) { w.layout.dp = 3; });
@@ -49,7 +91,64 @@ std::vector<Wrong> wrong_inputs() {
         [](Wrong& w) { w.setup.micro_batch = w.setup.global_batch = 1 << 29; });
     add("global_batch: 1073741824", [](Wrong& w) { w.setup.global_batch = 1 << 30; });
     add("bucket: 3", [](Wrong& w) { w.setup.bucket = Bytes{3}; });
+    const auto cut = [](Wrong& w) {
+        w.layout.tp = 4;
+        w.setup.sequence_parallel = SequenceParallel::on;
+    };
+    add("sequence_parallel: on", [&](Wrong& w) {
+        cut(w);
+        w.layout.tp = 1;
+    });
+    add("tp: 4 does not divide seq 18", [&](Wrong& w) {
+        cut(w);
+        w.model.seq = 18;
+    });
+    add("overlap_tp: on needs sequence_parallel", [&](Wrong& w) {
+        cut(w);
+        w.setup.sequence_parallel = SequenceParallel::off;
+        w.setup.overlap_tp = Overlap::on;
+    });
+    add("overlap_tp: tp 4 x tp 4 does not divide the 24 tokens", [&](Wrong& w) {
+        cut(w);
+        w.model.seq = 24;
+        w.setup.overlap_tp = Overlap::on;
+    });
+    add("overlap_tp: on is not possible with precision fp8", [&](Wrong& w) {
+        cut(w);
+        w.setup.overlap_tp = Overlap::on;
+        w.setup.precision = Precision::fp8;
+    });
     add("hidden: 0", [](Wrong& w) { w.model.hidden = 0; });
+    add("shard: 2 is given with zero 0", [](Wrong& w) {
+        w.layout.dp = 4;
+        w.layout.shard = 2;
+    });
+    const auto add_sharded = [&](const char* key, Zero zero, const auto& change) {
+        add(key, [&](Wrong& w) {
+            w.layout.dp = 4;
+            w.setup.zero = zero;
+            change(w);
+        });
+    };
+    add_sharded("shard: 1 shards nothing", Zero::gradients, [](Wrong& w) { w.layout.shard = 1; });
+    add_sharded("shard: 3 does not divide", Zero::gradients, [](Wrong& w) { w.layout.shard = 3; });
+    add_sharded("shard: -2 does not", Zero::gradients, [](Wrong& w) { w.layout.shard = -2; });
+    add_sharded("gradient_reduction: every", Zero::optimizer, [](Wrong& w) {
+        w.setup.gradient_reduction = GradientReduction::every_micro_batch;
+    });
+    add_sharded(
+        "memory: aliased", Zero::optimizer, [](Wrong& w) { w.setup.memory = MemoryMode::aliased; });
+    add_sharded("memory: aliased", Zero::parameters, [](Wrong& w) {
+        w.setup.memory = MemoryMode::aliased;  // two micro-batches, reduced after the last
+    });
+    add_sharded(
+        "precision: fp8", Zero::parameters, [](Wrong& w) { w.setup.precision = Precision::fp8; });
+    add_sharded("prefetch: -1", Zero::parameters, [](Wrong& w) { w.setup.prefetch = -1; });
+    add("gradient_type: bf16", [](Wrong& w) { w.setup.gradient_type = DType::bf16; });
+    add("gradient_type: fp16", [](Wrong& w) {
+        w.setup.precision = Precision::fp16;
+        w.setup.gradient_type = DType::fp16;
+    });
     return list;
 }
 

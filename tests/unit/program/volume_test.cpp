@@ -46,6 +46,41 @@ TEST(Volumes, of_a_small_gpt_are_what_a_pencil_says) {
             volume(GroupKind::model, "all_reduce", 1, Bytes{4}, Bytes{6})}));
 }
 
+/// By hand, as above: the last stage of two, whose tensor-parallel ranks share the tokens.
+TEST(Volumes, with_sequence_parallelism_are_what_a_pencil_says) {
+    const Layout layout{.tp = 2, .pp = 2};
+    TrainingSetup setup = setup_of(layout, 3, 2);
+    setup.precision = Precision::bf16;
+    setup.sequence_parallel = SequenceParallel::on;
+    const Bytes activation{32 * 64 * 2};
+    const auto half = [&](std::int64_t activations) {
+        return Bytes{activations * activation.value() / 2};
+    };
+    const auto volume = [](const char* op, std::int64_t count, Bytes payload, Bytes wire) {
+        return Volume{.group = GroupKind::tp,
+                      .op = op,
+                      .count = count,
+                      .payload = payload,
+                      .on_the_wire = wire};
+    };
+    const auto expect_tp = [&](std::int64_t chunks) {
+        // 3 values of 32 tokens; norms and biases of 2 layers, final norm
+        const Bytes reduced{3 * 3 * 32 * 4 + (2 * (4 + 2) * 64 + 2 * 64) * 4};
+        const std::vector<Volume> found =
+            closed_form_volumes(small_gpt(4), layout, setup, Stage{1});
+        ASSERT_GE(found.size(), 4U);
+        EXPECT_EQ(found[0], volume("all_reduce", 10, reduced, reduced));
+        // 4 per layer and 1 of the logits' input; 6 per layer and 2 of the logits' input
+        EXPECT_EQ(found[1], volume("reduce_scatter", 27 * chunks, 27 * activation, half(27)));
+        EXPECT_EQ(found[2], volume("all_gather", 42 * chunks, 42 * activation, half(42)));
+        // each rank sends the tokens it has
+        EXPECT_EQ(found[3].payload, half(3));
+    };
+    expect_tp(1);
+    setup.overlap_tp = Overlap::on;
+    expect_tp(2);
+}
+
 TEST(Volumes, full_recomputation_repeats_the_forward_all_reduces) {
     const Layout layout{.tp = 2};
     TrainingSetup setup = setup_of(layout, 1);

@@ -68,6 +68,15 @@ TEST(PointSummary, splits_the_bubble_by_the_mean_stage) {
     EXPECT_NEAR(point.budget.total(), 1.0, 1e-12);
 }
 
+TEST(PointSummary, interleaving_divides_the_bubble_by_the_chunks) {
+    PointPlan plan = plan_for({.pp = 2}, 4);
+    plan.setup.schedule = Schedule::interleaved;
+    plan.setup.virtual_stages = 2;
+    const Point point = summarize_point(
+        plan, 1, {record(3, 1.0, 0.8, GroupKind::pp), record(3, 1.0, 0.4, GroupKind::pp)});
+    EXPECT_NEAR(point.budget[Category::bubble], 0.15 / 2, 1e-12);
+}
+
 TEST(PointSummary, counts_tokens_and_model_flops) {
     const PointPlan plan = plan_for({.dp = 2}, 6);
     RankRecord rank = record(2, 0.5, 0.5, GroupKind::dp);
@@ -102,6 +111,18 @@ TEST(PointSummary, derives_bus_bandwidth_as_nccl_tests_do) {
     EXPECT_DOUBLE_EQ(row.seconds, 2);
     EXPECT_DOUBLE_EQ(row.algbw_gbs, 2);
     EXPECT_DOUBLE_EQ(row.busbw_gbs, 2 * 2 * 3.0 / 4);
+}
+
+TEST(PointSummary, has_a_row_for_each_carrier) {
+    RankRecord rank = record(2, 1.0, 1.0, GroupKind::dp);
+    for (const char* carrier : {"ring", "shm"}) {
+        rank.samples.traffic[{.group = GroupKind::dp, .carrier = carrier}] = {
+            .count = 2, .bytes = 8, .seconds = 1};
+    }
+    const Point point = summarize_point(plan_for({.dp = 2}, 2), 1, {rank, rank});
+    ASSERT_EQ(point.collectives.size(), 2U);
+    EXPECT_EQ(point.collectives[0].algorithm, "ring");
+    EXPECT_EQ(point.collectives[1].algorithm, "shm");
 }
 
 TEST(PointSummary, exposes_by_removal_what_the_step_takes_longer) {
@@ -147,6 +168,8 @@ TEST(RankRecordText, survives_the_wire) {
     rank.checks = {.checked = 7, .wrong = 1};
     rank.samples.traffic[{GroupKind::pp, TrafficKind::send_recv}] = {
         .count = 1, .bytes = 2, .seconds = 3};
+    rank.samples.traffic[{GroupKind::dp, TrafficKind::all_reduce, "ring"}] = {
+        .count = 4, .bytes = 5, .seconds = 6};
     rank.samples.lateness_seconds = 0.1;
     rank.samples.removed_step_seconds = 0.5;
     rank.samples.warmup_steps = 9;

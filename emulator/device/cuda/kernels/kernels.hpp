@@ -47,6 +47,8 @@ void fill_random(const Operand& data,
                  cudaStream_t stream,
                  std::int64_t first = 0);
 void fill_zero(const Operand& data, cudaStream_t stream);
+/// Of the same type and length.
+void copy(const Operand& from, const Operand& to, cudaStream_t stream);
 
 /// In device memory: reduced values that were compared with their closed form, and that differed.
 struct PatternCounters {

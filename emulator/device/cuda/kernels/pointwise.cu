@@ -273,4 +273,9 @@ void fill_zero(const Operand& data, cudaStream_t stream) {
     TD_CUDA(cudaMemsetAsync(data.data, 0, size, stream));
 }
 
+void copy(const Operand& from, const Operand& to, cudaStream_t stream) {
+    const auto size = static_cast<std::size_t>(size_of(to.elements, to.dtype).value());
+    TD_CUDA(cudaMemcpyAsync(to.data, from.data, size, cudaMemcpyDeviceToDevice, stream));
+}
+
 }  // namespace traindyno::cuda

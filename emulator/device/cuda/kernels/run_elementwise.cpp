@@ -50,6 +50,11 @@ Run kernel_of(ElementwiseKind kind) {
                       detail::Operands,
                       detail::Operands writes,
                       const KernelContext& context) { fill_zero(writes[0], context.stream); };
+        case ElementwiseKind::copy:
+            return [](const Elementwise&,
+                      detail::Operands reads,
+                      detail::Operands writes,
+                      const KernelContext& context) { copy(reads[0], writes[0], context.stream); };
     }
     TD_EXPECT(!"a kind");
     return nullptr;

@@ -67,6 +67,29 @@ TEST(Fusion, bias_behind_an_all_reduce_stays_alone) {
               (std::vector<Folded>{{Fold::bias, {1, 2}}, {Fold::bias_gelu, {9, 10, 11}}}));
 }
 
+TEST(Fusion, no_fold_reaches_across_a_gathering_or_a_scattering) {
+    const Layout layout{.tp = 2};
+    TrainingSetup setup = setup_of(layout, 1);
+    setup.sequence_parallel = SequenceParallel::on;
+    const auto program = [&] { return build_step(small_gpt(1), layout, setup, WorldRank{0}); };
+    // 1 gathered, 2 qkv, 3 bias; 5 projection, 6 scattered, 7 bias; 10 gathered, 11 up, 12 bias,
+    // 13 gelu; 14 down, 15 scattered, 16 bias
+    EXPECT_EQ(folds_in(program(), "layer_forward"),
+              (std::vector<Folded>{{Fold::bias, {2, 3}}, {Fold::bias_gelu, {11, 12, 13}}}));
+    // 0 gathered, 1 down dx, 2 dw, 3 db of its own rows, 4 gelu; 5 gathered, 6 up dx, 7 scattered,
+    // 8 dw, 9 db; ... 19 scattered, 20 qkv dw, 21 db
+    EXPECT_EQ(folds_in(program(), "layer_backward"),
+              (std::vector<Folded>{{Fold::gelu_backward_bias_gradient, {1, 4, 9}},
+                                   {Fold::bias_gradient, {20, 21}}}));
+    // 1, 2 gathered, 3 and 5 the chunks of qkv; 15, 16 gathered, 17 and 19 those of up
+    setup.overlap_tp = Overlap::on;
+    EXPECT_EQ(folds_in(program(), "layer_forward"),
+              (std::vector<Folded>{{Fold::bias, {3, 4}},
+                                   {Fold::bias, {5, 6}},
+                                   {Fold::bias, {17, 18}},
+                                   {Fold::bias, {19, 20}}}));
+}
+
 TEST(Fusion, backward_of_gpt_folds_gelu_and_every_bias_gradient) {
     EXPECT_EQ(folds_in(gpt(1, Recompute::none), "layer_backward"),
               (std::vector<Folded>{{Fold::gelu_backward_bias_gradient, {0, 3, 6}},
