@@ -86,7 +86,7 @@ bool StageBuffers::feeds(std::int64_t chunk) const {
 }
 
 bool StageBuffers::is_fed(std::int64_t chunk) const {
-    return pipeline_.has_previous(position_, chunk);
+    return has_previous(position_, chunk);
 }
 
 bool StageBuffers::input_in_ring(std::int64_t layer) const {
