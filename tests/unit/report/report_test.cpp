@@ -283,12 +283,13 @@ TEST_F(Report, shows_the_schedule_of_studies_with_several_stages) {
     const std::string csv = read_text_file(folder() / "charts" / "schedule.csv");
     EXPECT_TRUE(contains(csv, "\n0,0,1,forward,0,0\n")) << csv;
     const std::string html = read_text_file(folder() / "report.html");
+    EXPECT_TRUE(contains(html, "In unit time each stage idles"));
     EXPECT_TRUE(contains(html, "the formula (p-1)(F+B) "));
     Study flat = study;
     for (Point& point : flat.points) {
         point.layout.pp = 1;
     }
-    EXPECT_FALSE(contains(page_of(flat), "Pipeline schedule"));
+    EXPECT_FALSE(contains(page_of(flat), "In unit time each stage idles"));
 }
 
 TEST_F(Report, clocks_are_drawn_and_written_per_rank) {
