@@ -14,7 +14,7 @@ namespace traindyno {
 /// All but MPI itself. `node`: this rank's, equal on the ranks of a node. `heap`: one that all
 /// ranks of the node made together, from which buffers are the fastest; without it every group of a
 /// node makes one for itself, and buffers are elsewhere.
-[[nodiscard]] std::vector<Candidate> host_carriers(const std::string& node,
-                                                   std::shared_ptr<SharedHeap> heap = nullptr);
+[[nodiscard]] std::vector<Candidate> host_carriers(
+    const std::string& node, const std::shared_ptr<SharedHeap>& heap = nullptr);
 
 }  // namespace traindyno

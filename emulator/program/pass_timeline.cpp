@@ -60,7 +60,7 @@ class PassMap {
             const bool last_layer = *direction == Direction::forward
                                         ? task.layer.value() == layers.first + layers.layers - 1
                                         : task.layer.value() == layers.first;
-            passes_.push_back(Pass{.direction = *direction, .visit = visit});
+            passes_.emplace_back(Pass{.direction = *direction, .visit = visit});
             decisive_.push_back(
                 last_layer && seen.emplace(*direction, chunk, visit.micro_batch).second ? 1 : 0);
         }
@@ -180,7 +180,7 @@ PassTimes PassTimeline::mean_times() const {
             }
         }
     }
-    const double runs = static_cast<double>(pipeline.stages * pipeline.micro_batches);
+    const auto runs = static_cast<double>(pipeline.stages * pipeline.micro_batches);
     return {.forward = times.forward / runs,
             .backward = times.backward / runs,
             .weights = times.weights / runs};

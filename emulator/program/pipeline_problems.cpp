@@ -125,12 +125,6 @@ void check_zero_bubble(const Model& model,
     if (setup.precision == Precision::fp8) {
         refuse("precision", "fp8", "would need fp8 copies kept from pass to pass");
     }
-    if (setup.sequence_parallel == SequenceParallel::on) {
-        refuse("sequence_parallel", "on", "would gather their operands once more");
-    }
-    if (setup.overlap_tp == Overlap::on) {
-        refuse("overlap_tp", "on", "are not cut into chunks");
-    }
     if (setup.zero >= Zero::gradients ||
         setup.gradient_reduction == GradientReduction::every_micro_batch) {
         refuse(setup.zero >= Zero::gradients ? "zero" : "gradient_reduction",

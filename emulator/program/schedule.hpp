@@ -30,15 +30,16 @@ struct Pipeline {
     std::int64_t stages = 1;         ///< p
     std::int64_t chunks = 1;         ///< v, model chunks per stage
 
-    /// Whether a chunk of another stage feeds this one, or is fed by it.
-    [[nodiscard]] bool has_previous(Stage stage, std::int64_t chunk) const {
-        return stage.value() > 0 || chunk > 0;
-    }
-
+    /// Whether the chunk feeds one of another stage.
     [[nodiscard]] bool has_next(Stage stage, std::int64_t chunk) const {
         return stage.value() < stages - 1 || chunk < chunks - 1;
     }
 };
+
+/// Whether a chunk of another stage feeds this one.
+[[nodiscard]] constexpr bool has_previous(Stage stage, std::int64_t chunk) {
+    return stage.value() > 0 || chunk > 0;
+}
 
 /// One micro-batch in one of the stage's model chunks.
 struct Visit {

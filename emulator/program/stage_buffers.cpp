@@ -92,7 +92,7 @@ bool StageBuffers::feeds(std::int64_t chunk) const {
 }
 
 bool StageBuffers::is_fed(std::int64_t chunk) const {
-    return pipeline_.has_previous(position_, chunk);
+    return has_previous(position_, chunk);
 }
 
 std::int64_t StageBuffers::before(std::int64_t chunk, std::int64_t layer) const {

@@ -98,7 +98,7 @@ class StepBuilder {
     }
 
     [[nodiscard]] bool is_fed(const Visit& visit) const {
-        return pipeline_.has_previous(Stage{stage_}, visit.chunk);
+        return has_previous(Stage{stage_}, visit.chunk);
     }
 
     [[nodiscard]] bool feeds(const Visit& visit) const {

@@ -107,8 +107,10 @@ class Accountant {
 
     /// Noise makes single operations faster or slower; only a step's sum per phase is meaningful.
     void settle_slowdown() {
-        for (std::size_t i = 0; i < enum_count<Phase>; ++i) {
-            const Category category = category_of(static_cast<Phase>(i));
+        for (const Category category : {Category::compute_forward,
+                                        Category::compute_backward,
+                                        Category::compute_recompute,
+                                        Category::compute_optimizer}) {
             const double slower = std::clamp(slowdown_[category], 0.0, budget_[category]);
             budget_[category] -= slower;
             budget_[Category::compute_slowdown] += slower;

@@ -65,7 +65,7 @@ class Names {
         : sharding_(sharding_of(training.model, training.layout, training.setup)),
           map_(parameter_map(training.model,
                              training.layout,
-                             local_shape(training.model, training.layout, training.setup),
+                             local_shape(training.model, training.layout, training.setup, stage),
                              stage,
                              training.setup.memory,
                              sharding_)) {

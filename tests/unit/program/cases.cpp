@@ -116,7 +116,11 @@ std::vector<Case> sharded_grid(std::int64_t most_ranks,
             base.bucket = Bytes{100'000};
             const std::vector<TrainingSetup> setups =
                 layout.dp == 1 ? std::vector<TrainingSetup>{} : sharded_variants(base);
-            for (const TrainingSetup& setup : setups) {
+            for (TrainingSetup setup : setups) {
+                if (setup.schedule == Schedule::gpipe && layout.pp == count) {
+                    setup.schedule = Schedule::interleaved;
+                    setup.virtual_stages = 2;
+                }
                 for (layout.shard = 0; layout.shard < layout.dp; ++layout.shard) {
                     add({.model = small_gpt(4 * layout.pp), .layout = layout, .setup = setup});
                     if (layout.tp <= 4) {

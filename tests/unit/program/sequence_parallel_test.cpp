@@ -6,6 +6,7 @@
 #include "emulator/program/volume.hpp"
 #include "tests/unit/program/block_names.hpp"
 #include "tests/unit/program/cases.hpp"
+#include "tests/unit/program/hazards.hpp"
 
 namespace traindyno {
 namespace {
@@ -80,6 +81,28 @@ TEST(SequenceParallel, verifies_with_eight_tensor_ranks_in_chunks) {
     EXPECT_EQ(verify(programs), std::vector<std::string>{});
     EXPECT_EQ(counted_volumes(programs[5]),
               closed_form_volumes(small_gpt(2), layout, setup, Stage{0}));
+}
+
+TEST(SequenceParallel, goes_with_deferred_weight_gradients) {
+    const std::vector<std::string> none;
+    for (const Layout& layout :
+         {Layout{.tp = 2, .pp = 2}, Layout{.tp = 2, .dp = 2, .pp = 2}, Layout{.tp = 4, .pp = 3}}) {
+        for (const Overlap chunks : {Overlap::off, Overlap::on}) {
+            TrainingSetup setup = setup_of(layout, 4, 2);
+            setup.schedule = Schedule::zero_bubble;
+            setup.sequence_parallel = SequenceParallel::on;
+            setup.overlap_tp = chunks;
+            const Model model = small_gpt(2 * layout.pp);
+            const auto programs = build_all(model, layout, setup);
+            EXPECT_EQ(verify(programs), none);
+            for (const StepProgram& program : programs) {
+                EXPECT_EQ(races_in(program), none);
+                EXPECT_EQ(stale_reads_in(program), none);
+                EXPECT_EQ(counted_volumes(program),
+                          closed_form_volumes(model, layout, setup, program.stage));
+            }
+        }
+    }
 }
 
 TEST(SequenceParallel, replicated_gradients_are_reduced_between_replicas_and_stages) {

@@ -259,7 +259,7 @@ TEST_F(Report, holds_every_chart_inline_and_refers_to_nothing_outside) {
     EXPECT_EQ(write_report(study, folder()), std::vector<std::string>{});
     const std::string html = read_text_file(folder() / "report.html");
     const std::vector<Chart> charts = charts_of(study);
-    EXPECT_EQ(charts.size(), 8U);
+    EXPECT_EQ(charts.size(), 9U);
     EXPECT_EQ(count(html, "<svg "), charts.size());
     EXPECT_FALSE(contains(html, "http://"));
     EXPECT_FALSE(contains(html, "https://"));
@@ -275,6 +275,21 @@ TEST_F(Report, holds_every_chart_inline_and_refers_to_nothing_outside) {
         EXPECT_TRUE(contains(markdown, "](charts/" + chart.name + ".svg)"));
     }
     EXPECT_FALSE(fs::exists(folder() / "charts" / "gnuplot.log"));
+}
+
+TEST_F(Report, shows_the_schedule_of_studies_with_several_stages) {
+    const Study study = test::strong_study();
+    EXPECT_EQ(write_report(study, folder()), std::vector<std::string>{});
+    const std::string csv = read_text_file(folder() / "charts" / "schedule.csv");
+    EXPECT_TRUE(contains(csv, "\n0,0,1,forward,0,0\n")) << csv;
+    const std::string html = read_text_file(folder() / "report.html");
+    EXPECT_TRUE(contains(html, "In unit time each stage idles"));
+    EXPECT_TRUE(contains(html, "the formula (p-1)(F+B) "));
+    Study flat = study;
+    for (Point& point : flat.points) {
+        point.layout.pp = 1;
+    }
+    EXPECT_FALSE(contains(page_of(flat), "In unit time each stage idles"));
 }
 
 TEST_F(Report, clocks_are_drawn_and_written_per_rank) {
