@@ -190,10 +190,7 @@ void add_shape(Text& text, const Model& model, const std::vector<std::string>& l
          to_string(model.positions),
          model.tied_embeddings ? "tied" : "untied",
          described(model.bias));
-    text += experts_text(model);
-    for (const std::string& feature : left_out) {
-        line(text, "  left out: {}", feature);
-    }
+    text += experts_text(model) + left_out_text(left_out);
 }
 
 void add_flops(Text& text, const DescribeRequest& request, const TrainingFlops& flops) {

@@ -26,4 +26,12 @@ std::string experts_text(const Model& model) {
                               format_count(static_cast<double>(active_parameters(model))));
 }
 
+std::string left_out_text(const std::vector<std::string>& features) {
+    std::string text;
+    for (const std::string& feature : features) {
+        text += fmt::format("  left out: {}\n", feature);
+    }
+    return text;
+}
+
 }  // namespace traindyno

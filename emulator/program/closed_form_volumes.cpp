@@ -2,121 +2,15 @@
 #include <algorithm>
 
 #include "emulator/program/arena.hpp"
-#include "emulator/program/build.hpp"
+#include "emulator/program/closed_form_symbols.hpp"
 #include "emulator/program/expert_routes.hpp"
 #include "emulator/program/gradient_buckets.hpp"
-#include "emulator/program/stage_layers.hpp"
 #include "emulator/program/volume.hpp"
 #include "emulator/program/volume_table.hpp"
 
 namespace traindyno {
 
 namespace {
-
-/// The symbols of collectives/README.md for one stage.
-struct Symbols {
-    const Model& model;
-    const Layout& layout;
-    const TrainingSetup& setup;
-    Stage stage;
-    std::int64_t expert_position = 0;
-    bool first = false;
-    bool last = false;
-
-    [[nodiscard]] std::int64_t stage_layers() const {
-        return layers_of_stage(model, layout, setup, stage);
-    }
-
-    [[nodiscard]] std::int64_t dense_layers() const {
-        return dense_layers_of_stage(model, layout, setup, stage);
-    }
-
-    [[nodiscard]] std::int64_t expert_layers() const { return stage_layers() - dense_layers(); }
-
-    [[nodiscard]] std::int64_t runs() const { return micro_batches(layout, setup); }
-
-    [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq; }
-
-    /// T h e
-    [[nodiscard]] Bytes activation() const {
-        return size_of(tokens() * model.hidden, storage_type(setup.precision));
-    }
-
-    /// Of the rows that one rank has between layers.
-    [[nodiscard]] Bytes own_activation() const {
-        const bool cut = setup.sequence_parallel == SequenceParallel::on;
-        return Bytes{activation().value() / (cut ? layout.tp : 1)};
-    }
-
-    [[nodiscard]] std::int64_t norm() const {
-        return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
-    }
-
-    /// Of a layer, not cut by t: two norms and the biases of row-parallel layers.
-    [[nodiscard]] std::int64_t layer_replicated() const {
-        return 2 * norm() + (model.bias == LinearBias::all ? 2 * model.hidden : 0);
-    }
-
-    [[nodiscard]] std::int64_t replicated_parameters() const {
-        return stage_layers() * layer_replicated() + (last ? norm() : 0);
-    }
-
-    /// V_p h / tp
-    [[nodiscard]] std::int64_t table() const {
-        return padded_vocab(model, layout) / layout.tp * model.hidden;
-    }
-
-    [[nodiscard]] std::int64_t positions() const {
-        return model.positions == Positions::learned ? model.seq * model.hidden : 0;
-    }
-
-    /// First and last stage in one, which share the table.
-    [[nodiscard]] bool shared_table() const { return first && last && model.tied_embeddings; }
-
-    /// Without the experts, where the layer has some.
-    [[nodiscard]] std::int64_t layer_parameters(LayerKind kind) const;
-
-    /// Of the rank's experts in one layer.
-    [[nodiscard]] std::int64_t experts() const {
-        return model.experts / layout.ep * expert_parameters(model) / layout.tp;
-    }
-
-    [[nodiscard]] std::int64_t all_layers() const {
-        return dense_layers() * layer_parameters(LayerKind::dense) +
-               expert_layers() * (layer_parameters(LayerKind::experts) + experts());
-    }
-
-    /// Final norm, and an output table of its own.
-    [[nodiscard]] std::int64_t output_parameters() const {
-        return last ? norm() + (shared_table() ? 0 : table()) : 0;
-    }
-
-    [[nodiscard]] std::int64_t input_parameters() const {
-        return first ? table() + positions() : 0;
-    }
-
-    [[nodiscard]] std::int64_t stage_parameters() const {
-        return output_parameters() + all_layers() + input_parameters();
-    }
-};
-
-std::int64_t Symbols::layer_parameters(LayerKind kind) const {
-    const std::int64_t h = model.hidden;
-    const std::int64_t qkv = model.attention_width() + 2 * model.kv_width();
-    const std::int64_t up = (model.gated_mlp ? 2 : 1) * model.ffn;
-    // Weights of linear layers and biases of column-parallel ones are cut; the rest is not.
-    std::int64_t cut = h * (qkv + model.attention_width());
-    std::int64_t whole = layer_replicated();
-    if (kind == LayerKind::experts) {
-        cut += model.shared_experts * expert_parameters(model);
-        whole += h * model.experts;
-    } else {
-        cut += h * (up + model.ffn);
-    }
-    cut += model.bias != LinearBias::none ? qkv : 0;
-    cut += model.bias == LinearBias::all ? up : 0;
-    return cut / layout.tp + whole;
-}
 
 /// Whether gradients are reduced unit by unit after each micro-batch, in buffers.
 bool in_unit_buffers(const Symbols& at) {
