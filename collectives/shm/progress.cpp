@@ -27,16 +27,16 @@ void spin_once() {
 
 }  // namespace
 
-Progress::Progress(std::int64_t ranks)
+HeapProgress::HeapProgress(std::int64_t ranks)
     : spins_(ranks > sysconf(_SC_NPROCESSORS_ONLN) ? 0 : spins_with_processor) {}
 
-void Progress::add(const std::shared_ptr<GroupQueue>& queue) {
+void HeapProgress::add(const std::shared_ptr<GroupQueue>& queue) {
     if (std::find(active_.begin(), active_.end(), queue) == active_.end()) {
         active_.push_back(queue);
     }
 }
 
-void Progress::advance() {
+void HeapProgress::advance() {
     if (active_.empty()) {
         return;
     }
@@ -56,12 +56,12 @@ void Progress::advance() {
     }
 }
 
-void Progress::also_ask(const std::shared_ptr<Pending>& elsewhere) {
+void HeapProgress::also_ask(const std::shared_ptr<Pending>& elsewhere) {
     std::erase_if(elsewhere_, [](const auto& each) { return each.expired(); });
     elsewhere_.emplace_back(elsewhere);
 }
 
-void Progress::make_way() {
+void HeapProgress::make_way() {
     ++fruitless_;
     if (fruitless_ % looks_between == 0) {
         for (const std::weak_ptr<Pending>& each : elsewhere_) {

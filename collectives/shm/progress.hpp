@@ -13,10 +13,10 @@ namespace traindyno {
 
 /// Whoever asks for one operation advances all: a rank that waits for one must not withhold another
 /// from its peers.
-class Progress {
+class HeapProgress {
   public:
     /// `ranks` share this host. With more of them than processors, waiting makes way at once.
-    explicit Progress(std::int64_t ranks);
+    explicit HeapProgress(std::int64_t ranks);
 
     /// Called with each operation: queues that have none left are forgotten.
     void add(const std::shared_ptr<GroupQueue>& queue);

@@ -80,7 +80,7 @@ SharedHeap::SharedHeap(std::int64_t self, std::vector<SharedSegment> segments)
       // The first page holds the segment's nonce.
       blocks_(page,
               static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())),
-      progress_(std::make_shared<Progress>(static_cast<std::int64_t>(segments_.size()))) {}
+      progress_(std::make_shared<HeapProgress>(static_cast<std::int64_t>(segments_.size()))) {}
 
 std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
     free_retired();

@@ -16,7 +16,7 @@
 
 namespace traindyno {
 
-class Progress;
+class HeapProgress;
 
 /// One segment per rank, mapped by all of them; collectives between buffers in it need no copies in
 /// between. Used from one thread, but the memory itself may be touched by any. Nothing of it is
@@ -43,7 +43,7 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     [[nodiscard]] std::int64_t self() const { return self_; }
 
     /// Of all communicators on this heap: whoever asks for one operation advances all.
-    [[nodiscard]] const std::shared_ptr<Progress>& progress() const { return progress_; }
+    [[nodiscard]] const std::shared_ptr<HeapProgress>& progress() const { return progress_; }
 
     /// For what peers read at any time: zeros, 4 KiB aligned. ContractError when there is no room.
     [[nodiscard]] std::int64_t take(std::int64_t bytes);
@@ -67,7 +67,7 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     std::vector<SharedSegment> segments_;  ///< by member; this rank's own among them
     BlockMap blocks_;
     std::vector<Retired> retired_;
-    std::shared_ptr<Progress> progress_;
+    std::shared_ptr<HeapProgress> progress_;
 };
 
 }  // namespace traindyno

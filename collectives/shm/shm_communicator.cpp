@@ -80,7 +80,7 @@ class SharedOperation final : public Pending::Operation {
   public:
     SharedOperation(std::unique_ptr<PhasedOperation> operation,
                     std::shared_ptr<GroupQueue> queue,
-                    std::shared_ptr<Progress> progress)
+                    std::shared_ptr<HeapProgress> progress)
         : operation_(std::move(operation)),
           queue_(std::move(queue)),
           progress_(std::move(progress)) {
@@ -116,13 +116,13 @@ class SharedOperation final : public Pending::Operation {
   private:
     std::unique_ptr<PhasedOperation> operation_;
     std::shared_ptr<GroupQueue> queue_;
-    std::shared_ptr<Progress> progress_;
+    std::shared_ptr<HeapProgress> progress_;
 };
 
 /// A message below: while this rank waits for it, peers may wait for this rank's part in ours.
 class CarriedOperation final : public Pending::Operation {
   public:
-    CarriedOperation(Pending below, std::shared_ptr<Progress> progress)
+    CarriedOperation(Pending below, std::shared_ptr<HeapProgress> progress)
         : below_(std::move(below)), progress_(std::move(progress)) {}
 
     [[nodiscard]] bool advance() override {
@@ -132,7 +132,7 @@ class CarriedOperation final : public Pending::Operation {
 
   private:
     Pending below_;
-    std::shared_ptr<Progress> progress_;
+    std::shared_ptr<HeapProgress> progress_;
 };
 
 /// Keeps the call that it carries out.
@@ -266,7 +266,7 @@ class ShmCommunicator final : public Communicator {
 
     std::unique_ptr<Communicator> over_;
     std::shared_ptr<SharedHeap> heap_;
-    std::shared_ptr<Progress> progress_;
+    std::shared_ptr<HeapProgress> progress_;
     ShmOptions options_;
     ProgressMessage message_;
     std::shared_ptr<GroupQueue> queue_;
