@@ -117,5 +117,20 @@ TEST(ExpertsOverMpi, run_again_in_backward_and_in_bf16) {
     }
 }
 
+/// Chunks of one layer each: the first of the model has an MLP, the others experts.
+TEST(ExpertsOverMpi, run_on_interleaved_stages) {
+    const std::int64_t ranks = test::session().world()->size();
+    const Layout layout =
+        ranks < 4 ? Layout{.dp = ranks / 2, .pp = 2} : Layout{.ep = 2, .dp = ranks / 2, .pp = 2};
+    for (const Overlap overlap : {Overlap::off, Overlap::on}) {
+        TrainingSetup setup{.micro_batch = 2, .global_batch = 8 * layout.dp};
+        setup.schedule = Schedule::interleaved;
+        setup.virtual_stages = 2;
+        setup.overlap_p2p = overlap;
+        setup.expert_skew = 0.5;
+        expect_right_exchanges(layout, setup);
+    }
+}
+
 }  // namespace
 }  // namespace traindyno
