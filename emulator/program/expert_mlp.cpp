@@ -247,7 +247,7 @@ After ExpertMlp::experts_backward(const Slice& dprocessed,
         block_.compute(
             input_gradient(expert_up(local), rows(dup_, local), rows(ddispatched, local)));
     });
-    const After reduced = block_.all_reduce_over_tp(ddispatched);
+    After reduced = block_.all_reduce_over_tp(ddispatched);
     for_experts([&](std::int64_t local) {
         block_.compute(
             weight_gradient(expert_down(local), rows(activated_, local), rows(dprocessed, local)));

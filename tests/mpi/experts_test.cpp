@@ -120,8 +120,10 @@ TEST(ExpertsOverMpi, run_again_in_backward_and_in_bf16) {
 /// Chunks of one layer each: the first of the model has an MLP, the others experts.
 TEST(ExpertsOverMpi, run_on_interleaved_stages) {
     const std::int64_t ranks = test::session().world()->size();
-    const Layout layout =
-        ranks < 4 ? Layout{.dp = ranks / 2, .pp = 2} : Layout{.ep = 2, .dp = ranks / 2, .pp = 2};
+    if (ranks < 4) {
+        GTEST_SKIP() << "two stages of two expert-parallel ranks take four";
+    }
+    const Layout layout{.ep = 2, .dp = ranks / 2, .pp = 2};
     for (const Overlap overlap : {Overlap::off, Overlap::on}) {
         TrainingSetup setup{.micro_batch = 2, .global_batch = 8 * layout.dp};
         setup.schedule = Schedule::interleaved;
