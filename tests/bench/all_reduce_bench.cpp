@@ -41,9 +41,9 @@ Times compare(Communicator& world, MPI_Comm raw_world, std::int64_t bytes) {
     };
     const auto ours = [&] {
         for (std::int64_t i = 0; i < batch; ++i) {
-            const std::span<std::byte> bytes = std::as_writable_bytes(std::span{buffer});
+            const std::span<std::byte> all = std::as_writable_bytes(std::span{buffer});
             Pending pending =
-                world.all_reduce(bytes, bytes, DType::fp32, Reduction::sum, Urgency::immediate);
+                world.all_reduce(all, all, DType::fp32, Reduction::sum, Urgency::immediate);
             TD_EXPECT(pending.done());
         }
     };

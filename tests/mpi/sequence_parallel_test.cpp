@@ -97,8 +97,11 @@ Result train(const Model& model, const Layout& layout, const TrainingSetup& setu
         make_cpu_device({.cores = {allowed_cores().front()}, .threads = 1, .seed = 3});
     device->prepare(program);
     const Coordinates at = coordinates_of(layout, rank);
-    const ParameterMap map = parameter_map(
-        model, layout, local_shape(model, layout, setup), program.stage, setup.memory);
+    const ParameterMap map = parameter_map(model,
+                                           layout,
+                                           local_shape(model, layout, setup, program.stage),
+                                           program.stage,
+                                           setup.memory);
     fill_weights(
         floats(*device, Space::parameter, map.elements), map, static_cast<std::uint32_t>(at.tp));
     const IssueOrder order(program);

@@ -145,7 +145,7 @@ class Bench {
     void add_adam() {
         AdamArrays arrays;
         arrays.weight = array(parameters, DType::bf16);
-        arrays.gradient = array(parameters, DType::fp32).as<const float>();
+        arrays.gradient = array(parameters, DType::fp32);
         arrays.master = array(parameters, DType::fp32).as<float>();
         arrays.m = array(parameters, DType::fp32).as<float>();
         const Operand v = array(parameters, DType::fp32);
