@@ -40,7 +40,11 @@ void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems
     }
     request.tuning = read.text("tuning").value_or("");
     const std::string carrier = read.text("collectives").value_or("auto");
-    if (carrier == "rhd") {  // recursive halving, then doubling
+    if (carrier == "nccl") {
+        problems.add(fmt::format("{}: nccl needs --device cuda (it moves memory of GPUs) choose {}",
+                                 read.origin("collectives"),
+                                 enum_choices<Carrier>()));
+    } else if (carrier == "rhd") {  // recursive halving, then doubling
         request.collectives = Carrier::halving_doubling;
     } else if (carrier != "auto") {
         request.collectives = read.choice<Carrier>("collectives");

@@ -54,7 +54,7 @@ inline constexpr std::int64_t pattern_period = 7;
     if (reduction == Reduction::max) {
         return static_cast<float>(largest);
     }
-    const float whole = static_cast<float>(sum);  // exact: below 2^24 up to 4 million ranks
+    const auto whole = static_cast<float>(sum);  // exact: below 2^24 up to 4 million ranks
     return reduction == Reduction::average ? whole / static_cast<float>(size) : whole;
 }
 
