@@ -30,8 +30,9 @@ def at(value, path):
 # Objects whose keys are data: names of variables and of memory items.
 OPEN = ("env", "memory_bytes", "gpu_libraries")
 
-# Keys that studies without GPUs lack. A GPU's own are all there.
-OPTIONAL = ("gpu", "devices", "gpu_libraries", "nccl", "energy_joules", "joules_per_token")
+# Keys that studies without GPUs lack (a GPU's own are all there), that transfers between two ranks
+# lack, and that equal stages lack.
+OPTIONAL = ("gpu", "devices", "gpu_libraries", "nccl", "energy_joules", "joules_per_token", "algorithm", "stage_layers")
 
 
 def accepted_damage(validator, study):
