@@ -29,7 +29,7 @@ struct FlagSpec {
     std::string_view group;
     std::string_view placeholder;
     std::string_view help;
-    std::string_view also = "";  ///< other spellings, e.g. "-d,--dtype"
+    std::string_view also{};  ///< other spellings, e.g. "-d,--dtype"
 };
 
 inline constexpr std::array flag_table{
