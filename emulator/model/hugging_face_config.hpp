@@ -24,6 +24,8 @@ class HuggingFaceConfig {
     ~HuggingFaceConfig();
     HuggingFaceConfig(const HuggingFaceConfig&) = delete;
     HuggingFaceConfig& operator=(const HuggingFaceConfig&) = delete;
+    HuggingFaceConfig(HuggingFaceConfig&&) = delete;
+    HuggingFaceConfig& operator=(HuggingFaceConfig&&) = delete;
 
     [[nodiscard]] bool has(const char* key) const;
     /// A key the family always writes.
