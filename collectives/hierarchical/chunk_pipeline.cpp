@@ -22,7 +22,7 @@ constexpr bool is_complete(std::size_t legs_done) {
 }  // namespace
 
 std::shared_ptr<ChunkPipeline::Batch> ChunkPipeline::add(std::vector<ChunkSteps> chunks) {
-    const auto batch =
+    auto batch =
         std::make_shared<Batch>(Batch{.incomplete = chunks.size(), .error = {}, .failed = {}});
     for (ChunkSteps& steps : chunks) {
         chunks_.push_back({.steps = std::move(steps), .batch = batch, .pending = {}});

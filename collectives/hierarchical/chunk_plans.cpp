@@ -53,6 +53,7 @@ std::size_t index_of(std::int64_t value) {
 class Scratch {
   public:
     explicit Scratch(std::size_t size)
+        // NOLINTNEXTLINE(modernize-avoid-c-arrays): not initialised
         : memory_(std::make_unique_for_overwrite<std::byte[]>(size)), bytes_(memory_.get(), size) {}
 
     [[nodiscard]] Out bytes() const { return bytes_; }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "collectives/arguments.hpp"
 #include "collectives/divide.hpp"
@@ -190,14 +191,14 @@ Pending MpiCommunicator::reduce_scatter(std::span<const std::byte> in,
         return averaged(scatter_reduced(in, out, type, reduction, urgency), out, type, reduction);
     }
     // MPI's own "in place" leaves the result at the front, where another part was.
-    const std::shared_ptr<std::byte[]> apart{new std::byte[out.size()]};
-    Pending pending =
-        scatter_reduced(in, std::span{apart.get(), out.size()}, type, reduction, urgency);
-    return averaged(followed_by(std::move(pending),
-                                [apart, out] { std::memcpy(out.data(), apart.get(), out.size()); }),
-                    out,
-                    type,
-                    reduction);
+    const auto apart = std::make_shared<std::vector<std::byte>>(out.size());
+    Pending pending = scatter_reduced(in, std::span{*apart}, type, reduction, urgency);
+    return averaged(
+        followed_by(std::move(pending),
+                    [apart, out] { std::memcpy(out.data(), apart->data(), out.size()); }),
+        out,
+        type,
+        reduction);
 }
 
 /// Sums where an average is asked for.

@@ -29,6 +29,7 @@ void sum_squares(BlockWriter& block,
 
 std::vector<Slice> gradients_of(const std::vector<OptimizerStep>& updates) {
     std::vector<Slice> gradients;
+    gradients.reserve(updates.size());
     for (const OptimizerStep& update : updates) {
         gradients.push_back(slice_of(update, Space::gradient));
     }

@@ -63,8 +63,8 @@ void ParameterSync::gather_buckets(Phase phase, std::optional<TaskId> after) {
         return;
     }
     const std::vector<Bucket>& buckets = stage_.parameters.buckets;
-    for (auto bucket = buckets.rbegin(); bucket != buckets.rend(); ++bucket) {
-        const Bucket whole{.offset = 0, .elements = bucket->elements};
+    for (const Bucket& bucket : std::vector<Bucket>(buckets.rbegin(), buckets.rend())) {
+        const Bucket whole{.offset = 0, .elements = bucket.elements};
         BlockWriter block("gather_bucket", phase, stage_);
         block.communicate(
             Lane::dp,
@@ -74,7 +74,7 @@ void ParameterSync::gather_buckets(Phase phase, std::optional<TaskId> after) {
                        .output = parameters_at(whole),
                        .dtype = stage_.storage});
         Task task = task_of(add_block_once(program_, block.take()), 0);
-        task.parameter_base = stage_.parameters.resident(bucket->offset);
+        task.parameter_base = stage_.parameters.resident(bucket.offset);
         gathered_.push_back(tasks_.collective(std::move(task), {after}));
     }
 }

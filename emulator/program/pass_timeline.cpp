@@ -49,7 +49,7 @@ class PassMap {
             const Visit visit{.chunk = std::max<std::int64_t>(chunk, 0),
                               .micro_batch = task.micro_batch.value()};
             if (chunk < 0) {  // the head of the last stage, which runs right before backward
-                passes_.push_back(
+                passes_.emplace_back(
                     Pass{.direction = Direction::backward,
                          .visit = {.chunk = static_cast<std::int64_t>(chunks.size()) - 1,
                                    .micro_batch = visit.micro_batch}});

@@ -54,7 +54,10 @@ class StreamTraffic {
   private:
     void split_groups(const StepProgram& program, Communicator& ranks, const Options& options);
     void split_boundaries(const StepProgram& program, NcclOptions options);
-    void enqueue(const Collective& op, NcclComm& comm, const Address& at, cudaStream_t stream);
+    static void enqueue(const Collective& op,
+                        NcclComm& comm,
+                        const Address& at,
+                        cudaStream_t stream);
     void connect(SimTime timeout);
     void use_once(std::byte* word, cudaStream_t stream);
 
