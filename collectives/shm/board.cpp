@@ -11,10 +11,9 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::size_t line = 64;
 constexpr std::size_t page = 4096;
 /// Adjacent lines are fetched in pairs: what different ranks write lies further apart.
-constexpr std::size_t apart = 2 * line;
+constexpr std::size_t apart = 2 * cache_line;
 
 using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free);  // locks would be private to a process

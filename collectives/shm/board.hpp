@@ -13,6 +13,8 @@
 
 namespace traindyno {
 
+inline constexpr std::size_t cache_line = 64;
+
 /// Every operation is a sequence of phases, counted over the life of the group: a member fills its
 /// slot and its window, publishes the phase, waits until all have, and reads what they show.
 ///

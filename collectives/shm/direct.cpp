@@ -10,11 +10,10 @@ namespace {
 
 /// Bytes read between two looks at other operations: about 50 us.
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
-constexpr std::size_t line = 64;
 
 std::size_t slice_begin(std::size_t bytes, std::size_t member, std::size_t members) {
-    const std::size_t lines = (bytes + line - 1) / line;
-    return std::min(bytes, lines * member / members * line);
+    const std::size_t lines = (bytes + cache_line - 1) / cache_line;
+    return std::min(bytes, lines * member / members * cache_line);
 }
 
 }  // namespace
@@ -48,7 +47,8 @@ PhasedOperation::Outcome Direct::read(Board& /*board*/, Board::Phase /*phase*/) 
 }
 
 bool Direct::reduce_piece() {
-    const std::size_t most = std::max(piece_bytes / sources_.size() / line * line, line);
+    const std::size_t most =
+        std::max(piece_bytes / sources_.size() / cache_line * cache_line, cache_line);
     const std::size_t bytes = std::min(end_ - at_, most);
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         inputs_[i] = sources_[i].in + at_;

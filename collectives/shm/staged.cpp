@@ -7,8 +7,6 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::size_t line = 64;
-
 /// The same for all readers, or a piece for each.
 bool goes_to_all(CallKind kind) {
     return kind == CallKind::all_gather || kind == CallKind::broadcast;
@@ -49,11 +47,11 @@ Staged::Staged(const Call& call, const Board& board, std::size_t longest_part)
             break;
     }
     const std::size_t room = board.window_bytes() / (goes_to_all(call.kind) ? 1 : members_);
-    const std::size_t most = room / line * line;
+    const std::size_t most = room / cache_line * cache_line;
     // Equal rounds, rather than a short one at the end.
     rounds_ = std::max<std::size_t>((part + most - 1) / most, 1);
     piece_bytes_ = (part + rounds_ - 1) / rounds_;
-    piece_bytes_ = std::max((piece_bytes_ + line - 1) / line * line, line);
+    piece_bytes_ = std::max((piece_bytes_ + cache_line - 1) / cache_line * cache_line, cache_line);
     inputs_.resize(members_);
 }
 

@@ -10,8 +10,6 @@ namespace traindyno {
 
 namespace {
 
-constexpr double micro = 1e6;
-
 std::string placement_name(Placement placement) {
     return placement == Placement::in_place ? "in_place" : "out_of_place";
 }

@@ -12,6 +12,8 @@
 
 namespace traindyno {
 
+inline constexpr double micro = 1e6;  ///< microseconds in a second
+
 /// Over the iterations; an iteration takes what the slowest rank takes. Seconds.
 struct BenchTime {
     double min = 0;

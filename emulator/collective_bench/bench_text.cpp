@@ -13,8 +13,6 @@ namespace traindyno {
 
 namespace {
 
-constexpr double micro = 1e6;
-
 /// Three digits or more, in eight columns.
 std::string figure(double value) {
     return fmt::format("{:>8.{}f}", value, value < 100 ? 2 : value < 10'000 ? 1 : 0);

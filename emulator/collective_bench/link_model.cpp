@@ -111,7 +111,6 @@ BenchModel model_of(const LinkModel& link) {
 }
 
 std::string describe(const LinkModel& link) {
-    constexpr double micro = 1e6;
     constexpr double nano = 1e9;
     return fmt::format("alpha {:.2f} us, beta {:.3f} ns/B, gamma {:.3f} ns/B",
                        link.alpha * micro,

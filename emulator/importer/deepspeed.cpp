@@ -49,7 +49,7 @@ void flatten(const Json& object, const std::string& prefix, std::vector<Argument
     }
 }
 
-std::vector<Argument> keys_of(const std::string& file) {
+std::vector<Argument> json_keys_of(const std::string& file) {
     try {
         const Json json = Json::parse(read_text_file(file));
         if (!json.is_object()) {
@@ -179,7 +179,7 @@ class DeepSpeedReader {
 
 Imported import_deepspeed(const std::string& file) {
     Problems problems;
-    ArgumentReader read(keys_of(file), file, problems);
+    ArgumentReader read(json_keys_of(file), file, problems);
     Imported imported;
     DeepSpeedReader(read, imported).run();
     problems.throw_if_any();

@@ -88,7 +88,7 @@ void flatten(const toml::table& table, const std::string& prefix, std::vector<Ar
     }
 }
 
-std::vector<Argument> keys_of(const std::string& file) {
+std::vector<Argument> toml_keys_of(const std::string& file) {
     try {
         std::vector<Argument> keys;
         flatten(toml::parse(read_text_file(file), file), "", keys);
@@ -301,7 +301,7 @@ class TorchtitanReader {
 
 Imported import_torchtitan(const std::string& file) {
     Problems problems;
-    ArgumentReader read(keys_of(file), file, problems);
+    ArgumentReader read(toml_keys_of(file), file, problems);
     Imported imported;
     TorchtitanReader(read, problems, imported).run();
     problems.throw_if_any();
