@@ -92,7 +92,8 @@ std::size_t BenchPattern::hash(std::int64_t index) const {
 }
 
 double BenchPattern::value(std::int64_t hash, std::int64_t rank) const {
-    return static_cast<double>((hash + 37 * rank) % kinds % modulus_ - modulus_ / 2);
+    const std::int64_t middle = modulus_ / 2;
+    return static_cast<double>((hash + 37 * rank) % kinds % modulus_ - middle);
 }
 
 BenchPattern::Table BenchPattern::values_of(std::int64_t rank) const {

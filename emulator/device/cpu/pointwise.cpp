@@ -239,7 +239,7 @@ void run_sum_of_squares(const Operand& x, float before, float* out, const Team& 
         sums[static_cast<std::size_t>(thread)] = sum;
     };
     team.for_ranges(x.elements, line, serial_below, run);
-    double total = static_cast<double>(before);
+    auto total = static_cast<double>(before);
     for (const double sum : sums) {
         total += sum;
     }

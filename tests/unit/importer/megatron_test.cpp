@@ -7,6 +7,7 @@
 
 #include "emulator/base/error.hpp"
 #include "emulator/importer/imported.hpp"
+#include "tests/unit/importer/imported_setting.hpp"
 
 namespace traindyno {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 constexpr const char* small =
     "--num-layers 24 --hidden-size 1024 --num-attention-heads 16 --seq-length 2048 "
     "--vocab-size 50257 ";
-
-std::string setting(const Imported& imported, const std::string& flag) {
-    const auto found = imported.settings.find(flag);
-    return found == imported.settings.end() ? "(none)" : found->second.value;
-}
 
 Imported with(const std::string& more) {
     return import_megatron(small + more);
@@ -55,18 +51,18 @@ TEST(Megatron, describes_gpt3_175b_as_the_report_trained_it) {
     EXPECT_EQ(model.kv_heads, 96);
     EXPECT_TRUE(model.tied_embeddings);
     EXPECT_TRUE(problems_of(model).empty());
-    EXPECT_EQ(setting(imported, "tp"), "8");
-    EXPECT_EQ(setting(imported, "pp"), "16");
-    EXPECT_EQ(setting(imported, "schedule"), "interleaved");
-    EXPECT_EQ(setting(imported, "virtual-stages"), "6");
-    EXPECT_EQ(setting(imported, "overlap-p2p"), "on");
-    EXPECT_EQ(setting(imported, "sequence-parallel"), "on");
-    EXPECT_EQ(setting(imported, "precision"), "bf16");
-    EXPECT_EQ(setting(imported, "recompute"), "selective");
-    EXPECT_EQ(setting(imported, "zero"), "1");
-    EXPECT_EQ(setting(imported, "overlap-gradients"), "on");
-    EXPECT_EQ(setting(imported, "overlap-parameters"), "on");
-    EXPECT_EQ(setting(imported, "bucket"), "160000000B");
+    EXPECT_EQ(test::setting(imported, "tp"), "8");
+    EXPECT_EQ(test::setting(imported, "pp"), "16");
+    EXPECT_EQ(test::setting(imported, "schedule"), "interleaved");
+    EXPECT_EQ(test::setting(imported, "virtual-stages"), "6");
+    EXPECT_EQ(test::setting(imported, "overlap-p2p"), "on");
+    EXPECT_EQ(test::setting(imported, "sequence-parallel"), "on");
+    EXPECT_EQ(test::setting(imported, "precision"), "bf16");
+    EXPECT_EQ(test::setting(imported, "recompute"), "selective");
+    EXPECT_EQ(test::setting(imported, "zero"), "1");
+    EXPECT_EQ(test::setting(imported, "overlap-gradients"), "on");
+    EXPECT_EQ(test::setting(imported, "overlap-parameters"), "on");
+    EXPECT_EQ(test::setting(imported, "bucket"), "160000000B");
     EXPECT_TRUE(imported.unknown.empty());
     EXPECT_TRUE(imported.not_emulated.empty());
     EXPECT_EQ(imported.without_effect,
@@ -100,8 +96,8 @@ TEST(Megatron, describes_experts_behind_dense_layers) {
     EXPECT_EQ(model.top_k, 6);
     EXPECT_EQ(model.expert_ffn, 1408);
     EXPECT_EQ(model.shared_experts, 2);
-    EXPECT_EQ(setting(imported, "ep"), "8");
-    EXPECT_EQ(setting(imported, "capacity-factor"), "1.5");
+    EXPECT_EQ(test::setting(imported, "ep"), "8");
+    EXPECT_EQ(test::setting(imported, "capacity-factor"), "1.5");
     EXPECT_TRUE(mentions(imported.not_emulated, "--mtp-num-layers 1 (no extra"));
 }
 
@@ -121,17 +117,17 @@ TEST(Megatron, counts_leading_dense_layers_only) {
 
 TEST(Megatron, has_megatrons_defaults_where_nothing_is_said) {
     const Imported plain = with("");
-    EXPECT_EQ(setting(plain, "precision"), "fp32");
-    EXPECT_EQ(setting(plain, "overlap-gradients"), "off");
-    EXPECT_EQ(setting(plain, "bucket"), "1000000GB");
-    EXPECT_EQ(setting(plain, "zero"), "(none)");
-    EXPECT_EQ(setting(with("--pipeline-model-parallel-size 4"), "overlap-p2p"), "off");
+    EXPECT_EQ(test::setting(plain, "precision"), "fp32");
+    EXPECT_EQ(test::setting(plain, "overlap-gradients"), "off");
+    EXPECT_EQ(test::setting(plain, "bucket"), "1000000GB");
+    EXPECT_EQ(test::setting(plain, "zero"), "(none)");
+    EXPECT_EQ(test::setting(with("--pipeline-model-parallel-size 4"), "overlap-p2p"), "off");
     EXPECT_EQ(with("--swiglu").model.value().ffn, 8 * 1024 / 3 / 64 * 64);
 }
 
 TEST(Megatron, splits_stages_unevenly) {
     const auto layers = [](const std::string& arguments) {
-        return setting(with("--pipeline-model-parallel-size 4 " + arguments), "stage-layers");
+        return test::setting(with("--pipeline-model-parallel-size 4 " + arguments), "stage-layers");
     };
     EXPECT_EQ(layers("--decoder-first-pipeline-num-layers 3"), "3,7,7,7");
     EXPECT_EQ(layers("--decoder-last-pipeline-num-layers 3"), "7,7,7,3");
@@ -140,14 +136,15 @@ TEST(Megatron, splits_stages_unevenly) {
 }
 
 TEST(Megatron, knows_its_ways_to_shard) {
-    EXPECT_EQ(setting(with("--use-torch-fsdp2"), "zero"), "3");
-    EXPECT_EQ(setting(with("--use-custom-fsdp"), "zero"), "3");
+    EXPECT_EQ(test::setting(with("--use-torch-fsdp2"), "zero"), "3");
+    EXPECT_EQ(test::setting(with("--use-custom-fsdp"), "zero"), "3");
+    EXPECT_EQ(test::setting(with("--use-custom-fsdp --data-parallel-sharding-strategy optim_grads"),
+                            "zero"),
+              "2");
     EXPECT_EQ(
-        setting(with("--use-custom-fsdp --data-parallel-sharding-strategy optim_grads"), "zero"),
-        "2");
-    EXPECT_EQ(setting(with("--use-custom-fsdp --data-parallel-sharding-strategy no_shard"), "zero"),
-              "0");
-    EXPECT_EQ(setting(with("--bf16 --grad-reduce-in-bf16"), "gradient-type"), "bf16");
+        test::setting(with("--use-custom-fsdp --data-parallel-sharding-strategy no_shard"), "zero"),
+        "0");
+    EXPECT_EQ(test::setting(with("--bf16 --grad-reduce-in-bf16"), "gradient-type"), "bf16");
 }
 
 TEST(Megatron, lists_everything_that_it_does_not_use) {
@@ -194,7 +191,7 @@ TEST(Megatron, reads_a_launch_script_and_names_its_lines) {
     std::ofstream(path) << "TP=2\nARGS=\"" << small << "\"\npython pretrain_gpt.py $ARGS \\\n"
                         << "  --tensor-model-parallel-size $TP\n";
     const Imported imported = import_megatron(path.string());
-    EXPECT_EQ(setting(imported, "tp"), "2");
+    EXPECT_EQ(test::setting(imported, "tp"), "2");
     EXPECT_EQ(imported.settings.at("tp").origin,
               path.string() + ":4: --tensor-model-parallel-size");
     EXPECT_EQ(imported.model.value().layers, 24);
