@@ -19,9 +19,9 @@ namespace traindyno {
 
 namespace {
 
-const std::vector<std::string> none;
+const std::vector<std::string> nothing;
 
-StepProgram program_of(const Case& at, std::int64_t rank = 0) {
+StepProgram sharded_program_of(const Case& at, std::int64_t rank = 0) {
     return build_step(at.model, at.layout, at.setup, WorldRank{rank});
 }
 
@@ -33,7 +33,8 @@ void for_each_stage(const std::vector<Case>& cases, const Check& check) {
             continue;
         }
         for (std::int64_t stage = 0; stage < at.layout.pp; ++stage) {
-            check(program_of(at, rank_at(at.layout, {.dp = at.layout.dp - 1, .pp = stage}).value()),
+            check(sharded_program_of(
+                      at, rank_at(at.layout, {.dp = at.layout.dp - 1, .pp = stage}).value()),
                   at.text());
         }
     }
@@ -61,7 +62,7 @@ Bytes state_of(const StepProgram& program) {
 TEST(Sharding, gives_programs_that_fit_together_and_move_the_closed_forms) {
     for (const Case& at : sharded_grid(8, {1, 3})) {
         const std::vector<StepProgram> programs = build_all(at.model, at.layout, at.setup);
-        ASSERT_EQ(verify(programs), none) << at.text();
+        ASSERT_EQ(verify(programs), nothing) << at.text();
         for (const StepProgram& program : programs) {
             ASSERT_EQ(counted_volumes(program),
                       closed_form_volumes(at.model, at.layout, at.setup, program.stage))
@@ -73,15 +74,15 @@ TEST(Sharding, gives_programs_that_fit_together_and_move_the_closed_forms) {
 TEST(Sharding, keeps_operations_from_racing_each_other) {
     for_each_stage(sharded_grid(4, {1, 3}),
                    [](const StepProgram& program, const std::string& text) {
-                       ASSERT_EQ(races_in(program), none) << text;
+                       ASSERT_EQ(races_in(program), nothing) << text;
                    });
 }
 
 TEST(Sharding, reads_what_was_written_for_the_same_micro_batch) {
     for_each_stage(sharded_grid(4, {1, 3}),
                    [](const StepProgram& program, const std::string& text) {
-                       ASSERT_EQ(stale_reads_in(program), none) << text;
-                       ASSERT_EQ(overlaps_in(program), none) << text;
+                       ASSERT_EQ(stale_reads_in(program), nothing) << text;
+                       ASSERT_EQ(overlaps_in(program), nothing) << text;
                    });
 }
 
@@ -100,7 +101,7 @@ TEST(Sharding, updates_every_parameter_once_over_the_ranks_that_share_it) {
         const Sharding sharding = sharding_of(at.model, at.layout, at.setup);
         std::int64_t updated = 0;
         for (std::int64_t rank = 0; rank < sharding.ranks; ++rank) {
-            const StepProgram program = program_of(at, rank);
+            const StepProgram program = sharded_program_of(at, rank);
             std::int64_t own = 0;
             for (const BlockOp& op : program.blocks.back().ops) {
                 const auto* compute = std::get_if<ComputeOp>(&op.op);
