@@ -10,8 +10,8 @@
 namespace traindyno {
 namespace {
 
-CollectivesRequest request(const std::map<std::string, std::string>& values,
-                           std::int64_t ranks = 4) {
+CollectivesRequest collectives_request_of(const std::map<std::string, std::string>& values,
+                                          std::int64_t ranks = 4) {
     Flags flags{.command = Command::collectives, .values = {}, .points = {}, .positionals = {}};
     for (const auto& [name, text] : values) {
         flags.values[name] = {.text = text, .origin = "--" + name};
@@ -22,7 +22,7 @@ CollectivesRequest request(const std::map<std::string, std::string>& values,
 
 std::vector<std::string> problems_with(const std::map<std::string, std::string>& values) {
     try {
-        (void)request(values);
+        (void)collectives_request_of(values);
     } catch (const ConfigError& error) {
         return error.problems();
     }
@@ -31,7 +31,7 @@ std::vector<std::string> problems_with(const std::map<std::string, std::string>&
 
 std::vector<std::int64_t> sizes(const std::map<std::string, std::string>& values) {
     std::vector<std::int64_t> found;
-    const CollectivesRequest made = request(values);
+    const CollectivesRequest made = collectives_request_of(values);
     for (const OpShape& shape : made.shapes) {
         found.push_back(size_of(shape, made.what.type).value());
     }
@@ -51,7 +51,7 @@ TEST(ParseSize, reads_what_nccl_tests_read_and_units) {
 }
 
 TEST(CollectivesRequest, has_defaults_for_everything) {
-    const CollectivesRequest made = request({});
+    const CollectivesRequest made = collectives_request_of({});
     EXPECT_EQ(made.what, BenchCase{});
     EXPECT_EQ(made.carriers, std::vector<std::string>{"mpi"});
     EXPECT_EQ(made.shapes.front().count, 2);
@@ -70,13 +70,14 @@ TEST(CollectivesRequest, sweeps_by_factor_or_by_step) {
 }
 
 TEST(CollectivesRequest, takes_the_names_of_nccl_tests_too) {
-    EXPECT_EQ(request({{"datatype", "float"}}).what.type, DType::fp32);
-    EXPECT_EQ(request({{"datatype", "bfloat16"}}).what.type, DType::bf16);
-    EXPECT_EQ(request({{"datatype", "half"}}).what.type, DType::fp16);
-    EXPECT_EQ(request({{"datatype", "double"}}).what.type, DType::fp64);
-    EXPECT_EQ(request({{"datatype", "int32"}}).what.type, DType::int32);
-    EXPECT_EQ(request({{"reduction", "avg"}}).what.reduction, Reduction::average);
-    EXPECT_EQ(request({{"reduction", "average"}}).what.reduction, Reduction::average);
+    EXPECT_EQ(collectives_request_of({{"datatype", "float"}}).what.type, DType::fp32);
+    EXPECT_EQ(collectives_request_of({{"datatype", "bfloat16"}}).what.type, DType::bf16);
+    EXPECT_EQ(collectives_request_of({{"datatype", "half"}}).what.type, DType::fp16);
+    EXPECT_EQ(collectives_request_of({{"datatype", "double"}}).what.type, DType::fp64);
+    EXPECT_EQ(collectives_request_of({{"datatype", "int32"}}).what.type, DType::int32);
+    EXPECT_EQ(collectives_request_of({{"reduction", "avg"}}).what.reduction, Reduction::average);
+    EXPECT_EQ(collectives_request_of({{"reduction", "average"}}).what.reduction,
+              Reduction::average);
 }
 
 TEST(CollectivesRequest, reports_all_problems_at_once) {
@@ -105,7 +106,7 @@ TEST(CollectivesRequest, refuses_what_does_not_go_together) {
     for (const auto& values : cases) {
         EXPECT_EQ(problems_with(values).size(), 1U) << values.begin()->first;
     }
-    EXPECT_EQ(request({{"op", "broadcast"}, {"root", "3"}}).what.root, GroupRank{3});
+    EXPECT_EQ(collectives_request_of({{"op", "broadcast"}, {"root", "3"}}).what.root, GroupRank{3});
 }
 
 }  // namespace
