@@ -64,12 +64,14 @@ TuningTable read_tuning(const MeasureRequest& request) {
 std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
                                            const std::vector<std::string>& hosts,
                                            const MeasureRequest& request) {
+    if (request.device == DeviceKind::cuda || request.collectives == Carrier::mpi) {
+        return nullptr;
+    }
     const std::string& own = hosts[world.rank().index()];
     const auto first = std::find(hosts.begin(), hosts.end(), own);
     const auto color = static_cast<std::int32_t>(first - hosts.begin());
     const std::unique_ptr<Communicator> host = world.split(color, world.rank().value());
-    if (host->size() == 1 || request.device == DeviceKind::cuda ||
-        request.collectives == Carrier::mpi) {
+    if (host->size() == 1) {
         return nullptr;
     }
     try {

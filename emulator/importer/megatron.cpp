@@ -8,6 +8,7 @@
 #include "emulator/importer/imported.hpp"
 #include "emulator/importer/megatron_model.hpp"
 #include "emulator/importer/megatron_names.hpp"
+#include "emulator/program/stage_layers.hpp"
 
 namespace traindyno {
 
@@ -133,26 +134,22 @@ class MegatronReader {
         const std::int64_t stages = read_.count("--pipeline-model-parallel-size").value_or(1);
         const auto first = read_.count("--decoder-first-pipeline-num-layers");
         const auto last = read_.count("--decoder-last-pipeline-num-layers");
-        const std::int64_t others = stages - (first ? 1 : 0) - (last ? 1 : 0);
         if ((!first && !last) || stages < 2) {
             return;
         }
         const std::string_view name =
             first ? "--decoder-first-pipeline-num-layers" : "--decoder-last-pipeline-num-layers";
-        const std::int64_t rest = imported_.model->layers - first.value_or(0) - last.value_or(0);
-        if (rest < 0 || (others == 0 ? rest != 0 : rest % others != 0)) {
+        const std::int64_t layers = imported_.model->layers;
+        const auto split = split_layers(layers, stages, {.first = first, .last = last});
+        if (!split) {
             read_.refuse(name,
                          fmt::format("leaves {} layers for {} other stages (they take equally "
                                      "many) change one of them",
-                                     rest,
-                                     others));
+                                     layers - first.value_or(0) - last.value_or(0),
+                                     stages - (first ? 1 : 0) - (last ? 1 : 0)));
             return;
         }
-        std::vector<std::int64_t> layers(static_cast<std::size_t>(stages),
-                                         others == 0 ? 0 : rest / others);
-        layers.front() = first.value_or(layers.front());
-        layers.back() = last.value_or(layers.back());
-        set("stage-layers", fmt::format("{}", fmt::join(layers, ",")), name);
+        set("stage-layers", fmt::format("{}", fmt::join(*split, ",")), name);
     }
 
     void read_precision() {

@@ -110,8 +110,7 @@ std::string file_name_of(std::string text) {
 
 class TorchtitanReader {
   public:
-    TorchtitanReader(ArgumentReader& read, Problems& problems, Imported& imported)
-        : read_(read), problems_(problems), imported_(imported) {}
+    TorchtitanReader(ArgumentReader& read, Imported& imported) : read_(read), imported_(imported) {}
 
     void run() {
         read_model();
@@ -293,7 +292,6 @@ class TorchtitanReader {
     }
 
     ArgumentReader& read_;
-    Problems& problems_;
     Imported& imported_;
 };
 
@@ -303,7 +301,7 @@ Imported import_torchtitan(const std::string& file) {
     Problems problems;
     ArgumentReader read(toml_keys_of(file), file, problems);
     Imported imported;
-    TorchtitanReader(read, problems, imported).run();
+    TorchtitanReader(read, imported).run();
     problems.throw_if_any();
     return imported;
 }

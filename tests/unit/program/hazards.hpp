@@ -9,6 +9,9 @@
 
 namespace traindyno {
 
+/// What the functions below find in a sound program.
+inline const std::vector<std::string> none;
+
 /// Pairs of operations that may run at once although one writes what the other uses.
 std::vector<std::string> races_in(const StepProgram& program);
 

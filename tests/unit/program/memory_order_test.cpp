@@ -9,8 +9,6 @@ namespace traindyno {
 
 namespace {
 
-const std::vector<std::string> none;
-
 /// One rank of each stage; others differ by group members only.
 template <class Check>
 void for_each_stage(const std::vector<Case>& cases, const Check& check) {

@@ -16,8 +16,6 @@ namespace traindyno {
 
 namespace {
 
-const std::vector<std::string> none;
-
 std::string named(const Case& at) {
     return at.text() + " chunks " + std::to_string(at.setup.virtual_stages);
 }

@@ -84,7 +84,6 @@ TEST(SequenceParallel, verifies_with_eight_tensor_ranks_in_chunks) {
 }
 
 TEST(SequenceParallel, goes_with_deferred_weight_gradients) {
-    const std::vector<std::string> none;
     for (const Layout& layout :
          {Layout{.tp = 2, .pp = 2}, Layout{.tp = 2, .dp = 2, .pp = 2}, Layout{.tp = 4, .pp = 3}}) {
         for (const Overlap chunks : {Overlap::off, Overlap::on}) {

@@ -19,8 +19,6 @@ namespace traindyno {
 
 namespace {
 
-const std::vector<std::string> nothing;
-
 StepProgram sharded_program_of(const Case& at, std::int64_t rank = 0) {
     return build_step(at.model, at.layout, at.setup, WorldRank{rank});
 }
@@ -62,7 +60,7 @@ Bytes state_of(const StepProgram& program) {
 TEST(Sharding, gives_programs_that_fit_together_and_move_the_closed_forms) {
     for (const Case& at : sharded_grid(8, {1, 3})) {
         const std::vector<StepProgram> programs = build_all(at.model, at.layout, at.setup);
-        ASSERT_EQ(verify(programs), nothing) << at.text();
+        ASSERT_EQ(verify(programs), none) << at.text();
         for (const StepProgram& program : programs) {
             ASSERT_EQ(counted_volumes(program),
                       closed_form_volumes(at.model, at.layout, at.setup, program.stage))
@@ -74,15 +72,15 @@ TEST(Sharding, gives_programs_that_fit_together_and_move_the_closed_forms) {
 TEST(Sharding, keeps_operations_from_racing_each_other) {
     for_each_stage(sharded_grid(4, {1, 3}),
                    [](const StepProgram& program, const std::string& text) {
-                       ASSERT_EQ(races_in(program), nothing) << text;
+                       ASSERT_EQ(races_in(program), none) << text;
                    });
 }
 
 TEST(Sharding, reads_what_was_written_for_the_same_micro_batch) {
     for_each_stage(sharded_grid(4, {1, 3}),
                    [](const StepProgram& program, const std::string& text) {
-                       ASSERT_EQ(stale_reads_in(program), nothing) << text;
-                       ASSERT_EQ(overlaps_in(program), nothing) << text;
+                       ASSERT_EQ(stale_reads_in(program), none) << text;
+                       ASSERT_EQ(overlaps_in(program), none) << text;
                    });
 }
 
