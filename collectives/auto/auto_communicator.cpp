@@ -265,19 +265,24 @@ void AutoCommunicator::keep_chosen(const GroupShape& shape, const TuningTable& t
 /// Buffers of trials.
 class TrialBuffers {
   public:
-    explicit TrialBuffers(std::int64_t members) : members_(static_cast<std::size_t>(members)) {}
+    TrialBuffers(std::int64_t members, const AutoOptions& options)
+        : members_(static_cast<std::size_t>(members)), options_(options) {}
 
     /// For trials of up to this size, before their time begins.
     void reserve(std::int64_t bytes) {
         const std::size_t needed = members_ * part_of(bytes);
-        whole_.resize(std::max(whole_.size(), needed));
-        other_.resize(whole_.size());
+        if (needed > whole_.bytes.size()) {
+            whole_ = {};  // before more is lent
+            other_ = {};
+            whole_ = memory(needed);
+            other_ = memory(needed);
+        }
     }
 
     Pending run(Communicator& carrier, const Trial& trial) {
         const std::size_t part = part_of(trial.bytes);
-        const std::span<std::byte> whole = std::span{whole_}.first(part * members_);
-        const std::span<std::byte> one = std::span{other_}.first(part);
+        const std::span<std::byte> whole = whole_.bytes.first(part * members_);
+        const std::span<std::byte> one = other_.bytes.first(part);
         switch (trial.op) {
             case CollectiveOp::all_reduce:
                 return carrier.all_reduce(whole, whole, DType::fp32, Reduction::sum, trial.urgency);
@@ -288,7 +293,7 @@ class TrialBuffers {
                 return carrier.all_gather(one, whole, trial.urgency);
             case CollectiveOp::all_to_all:
                 return carrier.all_to_all(
-                    whole, std::span{other_}.first(whole.size()), {}, trial.urgency);
+                    whole, other_.bytes.first(whole.size()), {}, trial.urgency);
             case CollectiveOp::broadcast:
                 return carrier.broadcast(whole, GroupRank{0}, trial.urgency);
         }
@@ -302,9 +307,24 @@ class TrialBuffers {
         return (static_cast<std::size_t>(bytes) + members_ * line - 1) / (members_ * line) * line;
     }
 
+    struct Memory {
+        std::shared_ptr<std::byte> owner;
+        std::span<std::byte> bytes;
+    };
+
+    [[nodiscard]] Memory memory(std::size_t bytes) const {
+        std::shared_ptr<std::byte> lent = options_.lend ? options_.lend(bytes) : nullptr;
+        if (!lent) {
+            const auto own = std::make_shared<std::vector<std::byte>>(bytes);
+            lent = {own, own->data()};
+        }
+        return {.owner = lent, .bytes = {lent.get(), bytes}};
+    }
+
     std::size_t members_;
-    std::vector<std::byte> whole_;
-    std::vector<std::byte> other_;
+    const AutoOptions& options_;
+    Memory whole_{};
+    Memory other_{};
 };
 
 std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
@@ -315,7 +335,7 @@ std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
             tried.push_back(candidate.carrier);
         }
     }
-    TrialBuffers buffers(size());
+    TrialBuffers buffers(size(), *options_);
     const auto once = [&](Carrier carrier, const Trial& trial) {
         buffers.reserve(trial.bytes);
         barrier(*plain_, Urgency::immediate);

@@ -2,6 +2,8 @@
 // Each operation goes through whichever carrier is fastest for it on this very group.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +26,9 @@ struct AutoOptions {
     std::string node;  ///< this rank's; equal on the ranks of a node
     std::vector<Candidate> candidates;
     TuningLimits limits;  ///< equal on all members
+    /// Where the buffers of the traffic come from, and those of trials too; empty, or null when
+    /// there is no more: this process's own memory.
+    std::function<std::shared_ptr<std::byte>(std::size_t bytes)> lend{};
     /// What is known; grows. Never null.
     std::shared_ptr<TuningTable> table;
     /// Carries everything wherever it can work, else MPI does; nothing is measured.

@@ -14,14 +14,6 @@ namespace traindyno {
 
 namespace {
 
-/// Arrays that are communicated come from memory that the other ranks of the host can address.
-HostMemory lender_of(const RankResources& resources) {
-    if (!resources.heap) {
-        return {};
-    }
-    return [heap = resources.heap](std::size_t bytes) { return heap->lend(bytes); };
-}
-
 std::unique_ptr<Device> make_cpu(const MeasureRequest& request, const RankResources& resources) {
     const Bytes share{available_memory().value() / resources.local_size};
     return make_cpu_device({.cores = resources.cores,

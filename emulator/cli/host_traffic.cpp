@@ -81,6 +81,13 @@ std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
     }
 }
 
+HostMemory lender_of(const RankResources& resources) {
+    if (!resources.heap) {
+        return {};
+    }
+    return [heap = resources.heap](std::size_t bytes) { return heap->lend(bytes); };
+}
+
 std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
                                                 const StepProgram& program,
                                                 const MeasureRequest& request,
@@ -88,12 +95,14 @@ std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
     if (ranks.size() == 1 || request.collectives == Carrier::mpi) {
         return nullptr;
     }
-    return make_auto_communicator(ranks.split(0, ranks.rank().value()),
-                                  {.node = resources.host,
-                                   .candidates = host_carriers(resources.host, resources.heap),
-                                   .limits = {.largest = largest_of_all(ranks, program)},
-                                   .table = resources.tuning,
-                                   .fixed = request.collectives});
+    return make_auto_communicator(
+        ranks.split(0, ranks.rank().value()),
+        {.node = resources.host,
+         .candidates = host_carriers(resources.host, resources.heap),
+         .limits = {.largest = largest_of_all(ranks, program)},
+         .lend = request.device == DeviceKind::cpu ? lender_of(resources) : HostMemory{},
+         .table = resources.tuning,
+         .fixed = request.collectives});
 }
 
 }  // namespace traindyno

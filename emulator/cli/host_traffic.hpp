@@ -11,6 +11,7 @@
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/flag_reader.hpp"
 #include "emulator/cli/request.hpp"
+#include "emulator/device/host_memory.hpp"
 
 namespace traindyno {
 
@@ -25,6 +26,9 @@ void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems
 [[nodiscard]] std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
                                                          const std::vector<std::string>& hosts,
                                                          const MeasureRequest& request);
+
+/// Arrays that are communicated come from memory that the other ranks of the host can address.
+[[nodiscard]] HostMemory lender_of(const RankResources& resources);
 
 /// Backend::make_traffic; the choices made are added to `resources.tuning`.
 [[nodiscard]] std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
