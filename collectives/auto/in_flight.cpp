@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/auto/in_flight.hpp"
 
-#include <cstdio>
 #include <exception>
 #include <utility>
 
-#include <sched.h>
+#include "collectives/drain.hpp"
 
 namespace traindyno {
 
@@ -31,13 +30,7 @@ class InFlight::Operation final : public Pending::Operation {
         : all_(std::move(all)), entry_(std::move(entry)) {}
 
     ~Operation() override {
-        try {
-            while (std::uncaught_exceptions() == 0 && !advance()) {
-                sched_yield();
-            }
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "traindyno: %s\n", error.what());
-        }
+        drain(*this);
         std::erase(all_->entries_, entry_);
     }
 

@@ -2,7 +2,6 @@
 #include "collectives/hierarchical/hierarchical_communicator.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -10,6 +9,7 @@
 #include <sched.h>
 
 #include "collectives/arguments.hpp"
+#include "collectives/drain.hpp"
 #include "collectives/hierarchical/chunk_pipeline.hpp"
 #include "collectives/hierarchical/chunk_plans.hpp"
 #include "emulator/base/error.hpp"
@@ -47,13 +47,7 @@ class PipelinedOperation final : public Pending::Operation {
         : all_(std::move(all)), pipeline_(std::move(pipeline)), batch_(std::move(batch)) {}
 
     ~PipelinedOperation() override {
-        try {
-            while (std::uncaught_exceptions() == 0 && !advance()) {
-                sched_yield();
-            }
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "traindyno: %s\n", error.what());
-        }
+        drain(*this);
         pipeline_->drop(*batch_);
     }
 

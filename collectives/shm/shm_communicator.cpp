@@ -17,6 +17,7 @@
 
 #include "collectives/arguments.hpp"
 #include "collectives/control.hpp"
+#include "collectives/drain.hpp"
 #include "collectives/patient_wait.hpp"
 #include "collectives/shm/large_call.hpp"
 #include "collectives/shm/one_shot.hpp"
@@ -37,10 +38,6 @@ constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 /// Fruitless looks between two looks at the clock.
 constexpr std::int64_t looks_per_clock = 1024;
 
-void report(const std::exception& error) noexcept {
-    std::fprintf(stderr, "traindyno: %s\n", error.what());
-}
-
 /// A receive that only the destructor lets complete. Asking for it lets the library below move what
 /// else it has under way.
 class ProgressMessage {
@@ -58,7 +55,7 @@ class ProgressMessage {
             while (!sent.done() || !received_->done()) {
             }
         } catch (const std::exception& error) {
-            report(error);
+            std::fprintf(stderr, "traindyno: %s\n", error.what());
         }
     }
 
@@ -88,12 +85,7 @@ class SharedOperation final : public Pending::Operation {
     }
 
     ~SharedOperation() override {
-        try {
-            while (std::uncaught_exceptions() == 0 && !advance()) {
-            }
-        } catch (const std::exception& error) {
-            report(error);
-        }
+        drain(*this);
         queue_->abandon(*operation_);
     }
 

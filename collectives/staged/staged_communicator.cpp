@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "collectives/arguments.hpp"
+#include "collectives/drain.hpp"
 
 namespace traindyno {
 
@@ -78,12 +78,7 @@ class StagedOperation final : public Pending::Operation {
         : queue_(std::move(queue)), transfer_(std::move(transfer)) {}
 
     ~StagedOperation() override {
-        try {
-            while (std::uncaught_exceptions() == 0 && !advance()) {
-            }
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "traindyno: %s\n", error.what());
-        }
+        drain(*this);
         queue_->drop(*transfer_);
     }
 
