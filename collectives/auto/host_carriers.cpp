@@ -18,46 +18,59 @@ Candidate planned(Carrier carrier, Algorithm algorithm) {
             }};
 }
 
-MakeCommunicator in_shared_memory(std::shared_ptr<SharedHeap> heap) {
-    return [heap = std::move(heap)](std::unique_ptr<Communicator> plain) {
-        if (plain->size() == 1) {
-            return plain;
-        }
-        std::shared_ptr<SharedHeap> from = heap ? heap : SharedHeap::create(*plain);
-        return make_shm_communicator(std::move(plain), std::move(from));
-    };
+std::unique_ptr<Communicator> in_shared_memory(std::unique_ptr<Communicator> plain,
+                                               const std::shared_ptr<SharedHeap>& heap) {
+    if (plain->size() == 1) {
+        return plain;
+    }
+    std::shared_ptr<SharedHeap> from = heap ? heap : SharedHeap::create(*plain);
+    return make_shm_communicator(std::move(plain), std::move(from));
 }
 
 /// Of one node of several: the others do not know how this one decides, nor need they.
-MakeCommunicator inside_node(std::shared_ptr<SharedHeap> heap) {
-    return [make = in_shared_memory(std::move(heap))](std::unique_ptr<Communicator> plain) {
-        std::unique_ptr<Communicator> messages = plain->split(0, plain->rank().value());
-        try {
-            return make(std::move(plain));
-        } catch (const LibraryError&) {
-            return messages;
-        }
-    };
+std::unique_ptr<Communicator> inside_node(std::unique_ptr<Communicator> plain,
+                                          const std::shared_ptr<SharedHeap>& heap) {
+    std::unique_ptr<Communicator> messages = plain->split(0, plain->rank().value());
+    try {
+        return in_shared_memory(std::move(plain), heap);
+    } catch (const LibraryError&) {
+        return messages;
+    }
 }
 
 std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
     return make_planned_communicator(std::move(plain), Algorithm::ring);
 }
 
+Candidate two_levels(const std::string& node, const std::shared_ptr<SharedHeap>& heap) {
+    return {.carrier = Carrier::hierarchical,
+            .make = [node, heap](std::unique_ptr<Communicator> plain) {
+                return make_hierarchical_communicator(
+                    std::move(plain),
+                    {.node = node,
+                     .inside =
+                         [heap](std::unique_ptr<Communicator> node_ranks) {
+                             return inside_node(std::move(node_ranks), heap);
+                         },
+                     .across = &ring});
+            }};
+}
+
 }  // namespace
 
 std::vector<Candidate> host_carriers(const std::string& node,
                                      const std::shared_ptr<SharedHeap>& heap) {
-    return {{.carrier = Carrier::shm, .make = in_shared_memory(heap)},
-            planned(Carrier::ring, Algorithm::ring),
-            planned(Carrier::recursive_doubling, Algorithm::recursive_doubling),
-            planned(Carrier::halving_doubling, Algorithm::halving_doubling),
-            planned(Carrier::double_tree, Algorithm::double_tree),
-            {.carrier = Carrier::hierarchical,
-             .make = [node, inside = inside_node(heap)](std::unique_ptr<Communicator> plain) {
-                 return make_hierarchical_communicator(
-                     std::move(plain), {.node = node, .inside = inside, .across = &ring});
-             }}};
+    std::vector<Candidate> candidates;
+    candidates.push_back(
+        {.carrier = Carrier::shm, .make = [heap](std::unique_ptr<Communicator> plain) {
+             return in_shared_memory(std::move(plain), heap);
+         }});
+    candidates.push_back(planned(Carrier::ring, Algorithm::ring));
+    candidates.push_back(planned(Carrier::recursive_doubling, Algorithm::recursive_doubling));
+    candidates.push_back(planned(Carrier::halving_doubling, Algorithm::halving_doubling));
+    candidates.push_back(planned(Carrier::double_tree, Algorithm::double_tree));
+    candidates.push_back(two_levels(node, heap));
+    return candidates;
 }
 
 }  // namespace traindyno

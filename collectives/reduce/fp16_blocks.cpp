@@ -39,7 +39,7 @@ constexpr std::size_t lanes = 8;
 
 bool has_instructions() {
     // Every processor with AVX2 has F16C, which clang 14 does not know by name.
-    static const bool result = __builtin_cpu_supports("avx2") != 0;
+    static const bool result = __builtin_cpu_supports("avx2");
     return result;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -95,14 +96,15 @@ std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
     if (ranks.size() == 1 || request.collectives == Carrier::mpi) {
         return nullptr;
     }
-    return make_auto_communicator(
-        ranks.split(0, ranks.rank().value()),
-        {.node = resources.host,
-         .candidates = host_carriers(resources.host, resources.heap),
-         .limits = {.largest = largest_of_all(ranks, program)},
-         .lend = request.device == DeviceKind::cpu ? lender_of(resources) : HostMemory{},
-         .table = resources.tuning,
-         .fixed = request.collectives});
+    AutoOptions options{.node = resources.host,
+                        .candidates = host_carriers(resources.host, resources.heap),
+                        .limits = {.largest = largest_of_all(ranks, program)},
+                        .table = resources.tuning,
+                        .fixed = request.collectives};
+    if (request.device == DeviceKind::cpu) {
+        options.lend = lender_of(resources);
+    }
+    return make_auto_communicator(ranks.split(0, ranks.rank().value()), std::move(options));
 }
 
 }  // namespace traindyno
