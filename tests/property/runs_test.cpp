@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every rank of a random valid case runs to the end on the timed device.
+#include <gtest/gtest.h>
+
+#include "tests/property/in_process_job.hpp"
+#include "tests/property/random_cases.hpp"
+
+namespace traindyno::test {
+
+TEST(RandomRuns, end_on_timed_devices_with_right_values) {
+    check_cases(400, [](const Case& at) {
+        std::string problems;
+        for (std::uint64_t seed = 1; seed <= 2 && problems.empty(); ++seed) {
+            problems = run_in_process(build_all(at.model, at.layout, at.setup), 2, seed);
+        }
+        return problems;
+    });
+}
+
+}  // namespace traindyno::test
