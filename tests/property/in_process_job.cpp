@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/property/in_process_job.hpp"
 
-#include <algorithm>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -14,10 +15,6 @@
 namespace traindyno::test {
 
 namespace {
-
-/// Rounds without an event after which none is to come: more than looks at an operation that is
-/// over.
-constexpr std::int64_t most_quiet_rounds = 8;
 
 class Rank {
   public:
@@ -57,7 +54,7 @@ std::string run_in_process(const std::vector<StepProgram>& programs,
                            std::uint64_t seed) {
     std::vector<std::unique_ptr<Rank>> ranks;
     Turns turns(seed);
-    JobNetwork network(seed, [&] { turns.yield(); });
+    JobNetwork network(seed, [&](std::function<bool()> ready) { turns.yield(std::move(ready)); });
     for (const StepProgram& program : programs) {
         ranks.push_back(std::make_unique<Rank>(program, network));
         turns.add([&rank = *ranks.back(), steps] { rank.run(steps); });
@@ -71,17 +68,7 @@ std::string run_in_process(const std::vector<StepProgram>& programs,
             }
         }
     };
-    std::int64_t seen = -1;
-    std::int64_t quiet = 0;
-    const bool ended = turns.run([&] {
-        quiet = seen == network.events() ? quiet + 1 : 0;
-        seen = network.events();
-        const bool stuck = quiet > most_quiet_rounds;
-        if (stuck) {
-            describe_deadlock();
-        }
-        return stuck;
-    });
+    const bool ended = turns.run(describe_deadlock);
     for (std::size_t i = 0; ended && i < ranks.size(); ++i) {
         const ReductionChecks checks = ranks[i]->engine().checks();
         if (checks.wrong > 0) {

@@ -17,8 +17,8 @@ namespace traindyno::test {
 /// What one member brings.
 struct JobNetwork::Call {
     CollectiveOp op = CollectiveOp::all_reduce;
-    std::span<const std::byte> in;
-    std::span<std::byte> out;
+    std::span<const std::byte> in{};
+    std::span<std::byte> out{};
     DType type = DType::fp32;
     Reduction reduction = Reduction::sum;
     Urgency urgency = Urgency::background;
@@ -41,6 +41,14 @@ struct JobNetwork::Meeting {
     std::vector<Call> calls;  ///< by member
     std::int64_t missing = 0;
     bool over = false;
+    std::vector<InFlight*> waiting{};  ///< until it is over
+
+    void end() {
+        over = true;
+        for (InFlight* rank : waiting) {
+            ++rank->over;
+        }
+    }
 };
 
 struct JobNetwork::GroupState {
@@ -78,28 +86,37 @@ void copy_to(std::span<const std::byte> from, std::span<std::byte> to) {
 /// A look at whether a meeting is over.
 class JobNetwork::Operation final : public Pending::Operation {
   public:
-    Operation(JobNetwork& network, std::shared_ptr<const Meeting> meeting, std::uint64_t looks)
-        : network_(network), meeting_(std::move(meeting)), looks_(looks) {}
+    Operation(JobNetwork& network,
+              std::shared_ptr<const Meeting> meeting,
+              InFlight& rank,
+              std::uint64_t looks)
+        : network_(network), meeting_(std::move(meeting)), rank_(rank), looks_(looks) {}
 
     [[nodiscard]] bool advance() override {
         if (meeting_->over && looks_-- == 0) {
-            ++network_.events_;
+            --rank_.operations;
+            --rank_.over;
+            rank_.looks = 0;
             return true;
         }
-        network_.wait_();
+        network_.look(rank_);
         return false;
     }
 
   private:
     JobNetwork& network_;
     std::shared_ptr<const Meeting> meeting_;
+    InFlight& rank_;
     std::uint64_t looks_;
 };
 
 class JobNetwork::Member final : public Communicator {
   public:
-    Member(JobNetwork& network, std::shared_ptr<GroupState> group, GroupRank rank)
-        : network_(network), group_(std::move(group)), rank_(rank) {}
+    Member(JobNetwork& network,
+           std::shared_ptr<GroupState> group,
+           GroupRank rank,
+           InFlight& in_flight)
+        : network_(network), group_(std::move(group)), rank_(rank), in_flight_(in_flight) {}
 
     [[nodiscard]] GroupRank rank() const override { return rank_; }
 
@@ -154,24 +171,22 @@ class JobNetwork::Member final : public Communicator {
 
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override {
         GroupState::Channel& channel = group_->messages[{rank_.value(), peer.value(), tag}];
-        ++network_.events_;
         if (channel.receives.empty()) {
             return waiting_in(channel.sends, {.in = buffer});
         }
         const auto receive = taken_from(channel.receives);
         copy_to(buffer, receive->calls.front().out);
-        return network_.pending(receive);
+        return network_.pending(receive, in_flight_);
     }
 
     Pending recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) override {
         GroupState::Channel& channel = group_->messages[{peer.value(), rank_.value(), tag}];
-        ++network_.events_;
         if (channel.sends.empty()) {
             return waiting_in(channel.receives, {.out = buffer});
         }
         const auto send = taken_from(channel.sends);
         copy_to(send->calls.front().in, buffer);
-        return network_.pending(send);
+        return network_.pending(send, in_flight_);
     }
 
     [[nodiscard]] std::unique_ptr<Communicator> split(std::int32_t /*color*/,
@@ -186,18 +201,17 @@ class JobNetwork::Member final : public Communicator {
     Pending waiting_in(std::deque<std::shared_ptr<Meeting>>& posted, Call call) {
         posted.push_back(
             std::make_shared<Meeting>(Meeting{.calls = {std::move(call)}, .missing = 1}));
-        return network_.pending(posted.back());
+        return network_.pending(posted.back(), in_flight_);
     }
 
     static std::shared_ptr<Meeting> taken_from(std::deque<std::shared_ptr<Meeting>>& posted) {
         std::shared_ptr<Meeting> first = posted.front();
         posted.pop_front();
-        first->over = true;
+        first->end();
         return first;
     }
 
     Pending meet(Call call) {
-        ++network_.events_;
         const std::size_t number = group_->next[rank_.index()]++;
         if (number == group_->collectives.size()) {
             group_->collectives.push_back(std::make_shared<Meeting>(
@@ -207,9 +221,9 @@ class JobNetwork::Member final : public Communicator {
         meeting->calls[rank_.index()] = std::move(call);
         if (--meeting->missing == 0) {
             perform(meeting->calls);
-            meeting->over = true;
+            meeting->end();
         }
-        return network_.pending(meeting);
+        return network_.pending(meeting, in_flight_);
     }
 
     static void perform(const std::vector<Call>& calls);
@@ -217,6 +231,7 @@ class JobNetwork::Member final : public Communicator {
     JobNetwork& network_;
     std::shared_ptr<GroupState> group_;
     GroupRank rank_;
+    InFlight& in_flight_;
 };
 
 /// As if the members had carried it out themselves.
@@ -270,8 +285,7 @@ void JobNetwork::Member::perform(const std::vector<Call>& calls) {
     }
 }
 
-JobNetwork::JobNetwork(std::uint64_t seed, std::function<void()> wait)
-    : random_(seed), wait_(std::move(wait)) {}
+JobNetwork::JobNetwork(std::uint64_t seed, Wait wait) : random_(seed), wait_(std::move(wait)) {}
 
 std::unique_ptr<Communicator> JobNetwork::join(const Group& group, WorldRank rank) {
     std::shared_ptr<GroupState>& state = groups_[{group.kind, group.members}];
@@ -280,12 +294,31 @@ std::unique_ptr<Communicator> JobNetwork::join(const Group& group, WorldRank ran
         state->size = group.size();
         state->next.resize(group.members.size());
     }
-    return std::make_unique<Member>(*this, state, group.rank_of(rank));
+    return std::make_unique<Member>(*this, state, group.rank_of(rank), in_flight_[rank]);
 }
 
-Pending JobNetwork::pending(std::shared_ptr<const Meeting> meeting) {
+Pending JobNetwork::pending(const std::shared_ptr<Meeting>& meeting, InFlight& rank) {
     constexpr std::uint64_t most_looks = 4;
-    return Pending{std::make_unique<Operation>(*this, std::move(meeting), random_() % most_looks)};
+    if (meeting->over) {
+        ++rank.over;
+    } else {
+        meeting->waiting.push_back(&rank);
+    }
+    ++rank.operations;
+    rank.looks = 0;
+    return Pending{std::make_unique<Operation>(*this, meeting, rank, random_() % most_looks)};
+}
+
+/// A rank that has looked at all of its operations several times has also issued all that it can,
+/// since compute takes no time: it waits for others. One that has not gives up its turn now and
+/// then.
+void JobNetwork::look(InFlight& rank) {
+    constexpr std::int64_t enough_looks = 3;
+    if (rank.over == 0 && ++rank.looks > enough_looks * rank.operations) {
+        wait_([&rank] { return rank.over > 0; });
+    } else if (random_() % 4 == 0) {
+        wait_([] { return true; });
+    }
 }
 
 }  // namespace traindyno::test

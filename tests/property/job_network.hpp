@@ -20,14 +20,13 @@ namespace traindyno::test {
 /// urgency too, get an error.
 class JobNetwork {
   public:
-    /// `wait` lets other ranks go on.
-    JobNetwork(std::uint64_t seed, std::function<void()> wait);
+    /// Lets other ranks go on, at least until the condition holds.
+    using Wait = std::function<void(std::function<bool()>)>;
+
+    JobNetwork(std::uint64_t seed, Wait wait);
 
     /// The communicator of `rank`, a member.
     [[nodiscard]] std::unique_ptr<Communicator> join(const Group& group, WorldRank rank);
-
-    /// Calls that were made and that ended.
-    [[nodiscard]] std::int64_t events() const { return events_; }
 
   private:
     class Operation;
@@ -36,11 +35,19 @@ class JobNetwork {
     struct Meeting;
     struct GroupState;
 
-    Pending pending(std::shared_ptr<const Meeting> meeting);
+    /// What one rank has under way.
+    struct InFlight {
+        std::int64_t operations = 0;
+        std::int64_t over = 0;   ///< of them, those that a look will find over
+        std::int64_t looks = 0;  ///< since the last of them began or ended
+    };
+
+    Pending pending(const std::shared_ptr<Meeting>& meeting, InFlight& rank);
+    void look(InFlight& rank);
 
     std::mt19937_64 random_;
-    std::function<void()> wait_;
-    std::int64_t events_ = 0;
+    Wait wait_;
+    std::map<WorldRank, InFlight> in_flight_;
     std::map<std::pair<GroupKind, std::vector<WorldRank>>, std::shared_ptr<GroupState>> groups_;
 };
 

@@ -10,7 +10,7 @@ namespace traindyno::test {
 TEST(RandomRuns, end_on_timed_devices_with_right_values) {
     check_cases(400, [](const Case& at) {
         std::string problems;
-        for (std::uint64_t seed = 1; seed <= 2 && problems.empty(); ++seed) {
+        for (std::uint64_t seed = 1; seed <= 1 && problems.empty(); ++seed) {
             problems = run_in_process(build_all(at.model, at.layout, at.setup), 2, seed);
         }
         return problems;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -13,10 +14,13 @@ struct Turns::Body {
 
     std::function<void()> run;
     std::binary_semaphore turn{0};
+    std::function<bool()> ready{};
     bool ended = false;
     std::exception_ptr thrown{};
     std::thread thread{};
 };
+
+Turns::Turns(std::uint64_t seed) : random_(seed) {}
 
 Turns::~Turns() {
     for (const auto& body : bodies_) {
@@ -30,7 +34,7 @@ void Turns::add(std::function<void()> body) {
     bodies_.push_back(std::make_unique<Body>(std::move(body)));
 }
 
-bool Turns::run(std::function<bool()> stuck) {
+bool Turns::run(std::function<void()> stuck) {
     stuck_ = std::move(stuck);
     for (const auto& body : bodies_) {
         body->thread = std::thread([this, &body] { live(*body); });
@@ -60,8 +64,9 @@ void Turns::live(Body& body) {
     pass_on();
 }
 
-void Turns::yield() {
+void Turns::yield(std::function<bool()> ready) {
     Body& self = *current_;
+    self.ready = std::move(ready);
     pass_on();
     self.turn.acquire();
     if (given_up_) {
@@ -70,17 +75,8 @@ void Turns::yield() {
 }
 
 void Turns::pass_on() {
-    std::erase_if(round_, [](const Body* body) { return body->ended; });
     if (round_.empty()) {
-        given_up_ = given_up_ || stuck_();
-        for (const auto& body : bodies_) {
-            if (!body->ended) {
-                round_.push_back(body.get());
-            }
-        }
-        for (std::size_t i = round_.size(); i > 1; --i) {
-            std::swap(round_[i - 1], round_[random_() % i]);
-        }
+        begin_round();
     }
     if (round_.empty()) {
         all_ended_.release();
@@ -89,6 +85,26 @@ void Turns::pass_on() {
     current_ = round_.back();
     round_.pop_back();
     current_->turn.release();
+}
+
+void Turns::begin_round() {
+    std::vector<Body*> left;
+    for (const auto& body : bodies_) {
+        if (!body->ended) {
+            left.push_back(body.get());
+        }
+    }
+    std::copy_if(left.begin(), left.end(), std::back_inserter(round_), [&](const Body* body) {
+        return given_up_ || !body->ready || body->ready();
+    });
+    if (round_.empty() && !left.empty()) {
+        stuck_();
+        given_up_ = true;
+        round_ = left;
+    }
+    for (std::size_t i = round_.size(); i > 1; --i) {
+        std::swap(round_[i - 1], round_[random_() % i]);
+    }
 }
 
 }  // namespace traindyno::test
