@@ -26,15 +26,18 @@ std::string found_by(const Check& check, const Case& at) {
     }
 }
 
-void report(std::uint64_t seed, std::int64_t number, const Choices& failing, const Check& check) {
+void report(const std::string& where,
+            const std::string& problem,
+            const Choices& failing,
+            const Check& check) {
     Choices original = failing;
     Choices simple = shrunk(failing, check);
     const Case at = case_of(simple);
-    ADD_FAILURE() << found_by(check, at) << "\nThis is case " << number << " of seed " << seed
-                  << " (--gtest_random_seed=" << seed << "), shrunk:\n"
-                  << reproduction(at) << "\nAs drawn:\n"
-                  << found_by(check, case_of(original)) << "\n"
-                  << reproduction(case_of(original));
+    ADD_FAILURE() << where << ":\n"
+                  << problem << "\n"
+                  << reproduction(case_of(original)) << "\nShrunk:\n"
+                  << found_by(check, at) << "\n"
+                  << reproduction(at);
 }
 
 }  // namespace
@@ -110,8 +113,12 @@ void check_cases(std::int64_t count, const Check& check) {
     RandomCases cases(seed);
     for (std::int64_t number = 0; number < count; ++number) {
         Choices choices = cases.next();
-        if (!found_by(check, case_of(choices)).empty()) {
-            report(seed, number, choices, check);
+        const std::string problem = found_by(check, case_of(choices));
+        if (!problem.empty()) {
+            report(fmt::format("Case {} of seed {} (--gtest_random_seed={})", number, seed, seed),
+                   problem,
+                   choices,
+                   check);
             return;
         }
     }
