@@ -125,7 +125,7 @@ std::int64_t resident() {
 
 /// Large enough that a page, and what a device keeps beside its arrays, count little.
 Case enlarged(Case at) {
-    constexpr std::int64_t factor = 4;
+    constexpr std::int64_t factor = 6;
     for (std::int64_t* size : {&at.model.hidden,
                                &at.model.head_size,
                                &at.model.ffn,
