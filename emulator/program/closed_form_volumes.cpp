@@ -20,6 +20,10 @@ bool in_unit_buffers(const Symbols& at) {
     return shared && (accumulates || (at.setup.zero >= Zero::gradients && at.runs() == 1));
 }
 
+ExpertRoutes routes_of(const Symbols& at) {
+    return {at.model, at.layout, at.setup, at.tokens() / at.parts()};
+}
+
 /// Statistics of each token's logits, which the shards of the vocabulary combine.
 void add_token_statistics(const Symbols& at, VolumeTable& table) {
     const std::int64_t count = at.last ? 3 * at.runs() : 0;
@@ -28,17 +32,21 @@ void add_token_statistics(const Symbols& at, VolumeTable& table) {
               {.count = count, .payload = size_of(count * at.tokens(), DType::fp32)});
 }
 
+/// Attention, and the MLP or shared experts.
+std::int64_t halves_of_layers(const Symbols& at) {
+    return at.stage_layers() + at.dense_layers() +
+           (at.model.shared_experts > 0 ? at.expert_layers() : 0);
+}
+
 void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t passes = at.setup.recompute == Recompute::full ? 3 : 2;
-    const std::int64_t linears = at.stage_layers() + at.dense_layers() +
-                                 (at.model.shared_experts > 0 ? at.expert_layers() : 0);
     const std::int64_t activations =
-        at.runs() * (passes * linears + (at.first ? 1 : 0) + (at.last ? 1 : 0));
+        at.runs() * (passes * halves_of_layers(at) + (at.first ? 1 : 0) + (at.last ? 1 : 0));
     table.add(GroupKind::tp,
               TrafficOp::all_reduce,
               {.count = activations, .payload = activations * at.activation()});
     if (at.expert_layers() > 0) {
-        const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+        const ExpertRoutes routes = routes_of(at);
         const std::int64_t reductions = at.runs() * passes * at.expert_layers();
         table.add(
             GroupKind::tp,
@@ -54,7 +62,7 @@ void add_expert_parallel(const Symbols& at, VolumeTable& table) {
         return;
     }
     table.set_ranks(GroupKind::ep, at.layout.ep);
-    const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+    const ExpertRoutes routes = routes_of(at);
     const auto bytes = [&](std::int64_t rows) {
         return size_of(rows * at.model.hidden, storage_type(at.setup.precision));
     };
@@ -83,9 +91,25 @@ VolumeTable::Tally replicated(const Symbols& at) {
     }
     // Neighbouring weights of a layer are one piece: two norms, and where there are biases the
     // projection's in front of the second norm and the last one.
+    // A router follows the second norm, in place of a bias.
     const std::int64_t pieces = at.model.bias == LinearBias::all ? 3 : 2;
     return {.count = at.runs() * (at.stage_layers() * pieces + (at.last ? 1 : 0)),
             .payload = size_of(at.runs() * elements, at.setup.gradient_type)};
+}
+
+/// Rows that come to a rank's experts are gathered before them, and scattered after them.
+void add_gathered_rows(const Symbols& at, VolumeTable& table) {
+    const std::int64_t passes = at.setup.recompute == Recompute::full ? 3 : 2;
+    const std::int64_t count = at.runs() * passes * at.expert_layers();
+    const std::int64_t rows =
+        count > 0 ? at.layout.tp * routes_of(at).received(at.expert_position) : 0;
+    for (const TrafficOp op : {TrafficOp::all_gather, TrafficOp::reduce_scatter}) {
+        table.add(
+            GroupKind::tp,
+            op,
+            {.count = count,
+             .payload = size_of(count * rows * at.model.hidden, storage_type(at.setup.precision))});
+    }
 }
 
 /// Every all-reduce becomes a reduce-scatter and an all-gather on the other side of the norm; the
@@ -95,16 +119,17 @@ void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t again = at.setup.recompute == Recompute::full ? 2 : 0;
     // Weight gradients that run later gather the gradients of row-parallel outputs once more.
     const std::int64_t deferred = at.setup.schedule == Schedule::zero_bubble ? 2 : 0;
-    const std::int64_t layers = at.runs() * at.stage_layers();
+    const std::int64_t halves = at.runs() * halves_of_layers(at);
     const auto add = [&](TrafficOp op, std::int64_t activations) {
         table.add(GroupKind::tp,
                   op,
                   {.count = activations * chunks, .payload = activations * at.activation()});
     };
     add(TrafficOp::reduce_scatter,
-        layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
+        halves * (4 + again) / 2 + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
     add(TrafficOp::all_gather,
-        layers * (6 + again + deferred) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+        halves * (6 + again + deferred) / 2 + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+    add_gathered_rows(at, table);
     table.add(GroupKind::tp, TrafficOp::all_reduce, replicated(at));
 }
 

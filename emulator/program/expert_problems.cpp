@@ -37,11 +37,6 @@ void check_loads(const TrainingSetup& setup, std::vector<std::string>& problems)
 void check_company(const Layout& layout,
                    const TrainingSetup& setup,
                    std::vector<std::string>& problems) {
-    if (setup.sequence_parallel == SequenceParallel::on) {
-        problems.emplace_back(
-            "sequence_parallel: does not go with experts (routers take whole tokens on every "
-            "tensor rank) leave it off");
-    }
     if (setup.precision == Precision::fp8) {
         problems.emplace_back(
             "precision: fp8 does not go with experts (an expert's tokens are rarely a multiple of "
@@ -79,6 +74,7 @@ void check_rows(const Model& model,
                 const Layout& layout,
                 const TrainingSetup& setup,
                 std::vector<std::string>& problems) {
+    const bool cut = setup.sequence_parallel == SequenceParallel::on;
     const std::int64_t tokens = setup.micro_batch * model.seq;
     if (static_cast<double>(tokens) * static_cast<double>(model.top_k) >
         static_cast<double>(most_rows)) {
@@ -90,7 +86,7 @@ void check_rows(const Model& model,
             most_rows));
         return;
     }
-    const ExpertRoutes routes(model, layout, setup, tokens);
+    const ExpertRoutes routes(model, layout, setup, cut ? tokens / layout.tp : tokens);
     for (std::int64_t member = 0; member < routes.members(); ++member) {
         if (routes.rows_to(member) == 0) {
             problems.push_back(fmt::format(

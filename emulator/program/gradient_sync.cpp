@@ -120,7 +120,7 @@ void GradientSync::end_backward(const Unit& unit, std::int64_t micro_batch) {
     buffers_.at(number).taken = false;
     std::optional<TaskId> complete = tasks_.last_compute();
     if (stage_.sequence_parallel()) {
-        complete = reduce_replicated(unit.kind, number, micro_batch).value_or(*complete);
+        complete = reduce_replicated(unit, number, micro_batch).value_or(*complete);
     }
     last_reduced_ =
         tasks_.collective(task_of(reduce_unit_block(unit, number), micro_batch), {complete});
@@ -282,10 +282,10 @@ void GradientSync::reduce_replicated() {
 }
 
 /// Before data parallelism takes the unit's gradients apart. Nothing where the unit has none.
-std::optional<TaskId> GradientSync::reduce_replicated(UnitKind kind,
+std::optional<TaskId> GradientSync::reduce_replicated(const Unit& unit,
                                                       std::size_t buffer,
                                                       std::int64_t micro_batch) {
-    Block block = reduce_replicated_gradients(stage_, kind);
+    Block block = reduce_replicated_gradients(stage_, unit);
     if (block.ops.empty()) {
         return std::nullopt;
     }

@@ -96,7 +96,7 @@ class GradientSync {
     [[nodiscard]] std::optional<TaskId> empty(std::size_t number);
     [[nodiscard]] std::optional<TaskId> empty_all();
     void reduce_replicated();
-    [[nodiscard]] std::optional<TaskId> reduce_replicated(UnitKind kind,
+    [[nodiscard]] std::optional<TaskId> reduce_replicated(const Unit& unit,
                                                           std::size_t buffer,
                                                           std::int64_t micro_batch);
     void reduce_embedding();

@@ -39,7 +39,7 @@ StageContext context_of(const Model& model,
                                                                         : WeightGradients::at_once,
             .tp = tp,
             .ep = ep,
-            .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.tokens)
+            .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.own_tokens)
                                         : ExpertRoutes(),
             .expert_position = group_of(layout, GroupKind::ep, rank).rank_of(rank).value()};
 }
