@@ -78,8 +78,10 @@ void add_expert_parallel(const Symbols& at, VolumeTable& table) {
         tally.uneven_sent = passes * (bytes(sent - kept) + bytes(received - kept));
     }
     table.add(GroupKind::ep, TrafficOp::all_to_all, tally);
-    table.add(
-        GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+    if (at.setup.zero == Zero::none) {
+        table.add(
+            GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+    }
 }
 
 /// Gradients of what tensor-parallel ranks hold alike: all at once, or of each unit whenever data
@@ -159,37 +161,22 @@ class DataParallelForm {
         const GroupKind kind = hybrid ? GroupKind::dp_shard : GroupKind::dp;
         table.set_ranks(kind, hybrid ? shards_ : replicas_);
         table.set_ranks(GroupKind::dp_replicate, replicas_ / shards_);
-        const std::int64_t reductions = accumulates_ ? at_.runs() : 1;
         for (const Piece& piece : pieces()) {
-            const std::int64_t elements = padded(piece.elements);
-            const std::int64_t buckets = piece.count * buckets_in(elements);
-            const std::int64_t reduced = reductions * piece.count * elements;
-            if (shards_ == 1) {
-                table.add(kind, TrafficOp::all_reduce, gradients(reductions * buckets, reduced));
-                continue;
-            }
-            table.add(kind, TrafficOp::reduce_scatter, gradients(reductions * buckets, reduced));
-            if (hybrid) {
-                table.add(GroupKind::dp_replicate,
-                          TrafficOp::all_reduce,
-                          gradients(reductions * buckets, reduced / shards_));
-            }
-            table.add(kind,
-                      TrafficOp::all_gather,
-                      {.count = piece.gatherings * buckets,
-                       .payload = size_of(piece.gatherings * piece.count * elements,
-                                          storage_type(at_.setup.precision))});
+            add_piece(kind, shards_, piece, table);
         }
         if (shards_ > 1) {
             table.add(
                 kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
         }
         if (at_.layout.ep > 1 && replicas_ > at_.layout.ep) {
-            table.set_ranks(GroupKind::expert_dp, replicas_ / at_.layout.ep);
-            table.add(GroupKind::expert_dp,
-                      TrafficOp::all_reduce,
-                      gradients(at_.expert_layers() * buckets_in(at_.experts()),
-                                at_.expert_layers() * at_.experts()));
+            const std::int64_t copies = replicas_ / at_.layout.ep;
+            table.set_ranks(GroupKind::expert_dp, copies);
+            add_piece(GroupKind::expert_dp,
+                      shards_ > 1 ? copies : 1,
+                      {.elements = at_.experts(),
+                       .count = at_.expert_layers(),
+                       .gatherings = gatherings_of_layers()},
+                      table);
         }
     }
 
@@ -197,30 +184,64 @@ class DataParallelForm {
     [[nodiscard]] VolumeTable::Tally embedding() const {
         const bool in_shards =
             at_.setup.zero >= Zero::gradients && (accumulates_ || at_.runs() == 1);
-        return gradients(1,
-                         replicas_ > 1 && in_shards ? padded(at_.table()) / shards_ : at_.table());
+        return gradients(
+            1, replicas_ > 1 && in_shards ? padded(at_.table(), shards_) / shards_ : at_.table());
     }
 
   private:
+    /// Reduced over, and gathered from, `shards` ranks, which are all in `kind` but in hybrid
+    /// groups.
+    void add_piece(GroupKind kind,
+                   std::int64_t shards,
+                   const Piece& piece,
+                   VolumeTable& table) const {
+        const std::int64_t reductions = accumulates_ ? at_.runs() : 1;
+        const std::int64_t elements = padded(piece.elements, shards);
+        const std::int64_t buckets = piece.count * buckets_in(elements);
+        const std::int64_t reduced = reductions * piece.count * elements;
+        if (shards == 1) {
+            table.add(kind, TrafficOp::all_reduce, gradients(reductions * buckets, reduced));
+            return;
+        }
+        table.add(kind, TrafficOp::reduce_scatter, gradients(reductions * buckets, reduced));
+        if (kind == GroupKind::dp_shard) {
+            table.add(GroupKind::dp_replicate,
+                      TrafficOp::all_reduce,
+                      gradients(reductions * buckets, reduced / shards));
+        }
+        table.add(kind,
+                  TrafficOp::all_gather,
+                  {.count = piece.gatherings * buckets,
+                   .payload = size_of(piece.gatherings * piece.count * elements,
+                                      storage_type(at_.setup.precision))});
+    }
+
+    [[nodiscard]] std::int64_t gatherings_of_layers() const {
+        return at_.setup.zero == Zero::parameters ? 2 * at_.runs() : 1;
+    }
+
     /// The whole stage at once unless each unit is cut by itself.
     [[nodiscard]] std::vector<Piece> pieces() const {
-        const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_;
+        const bool apart = at_.layout.ep > 1;
+        const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_ ||
+                             (apart && at_.setup.zero != Zero::none);
         const bool per_use = at_.setup.zero == Zero::parameters;
         const std::int64_t once = per_use ? at_.runs() : 1;
-        const std::int64_t per_layer = per_use ? 2 * at_.runs() : 1;
+        const std::int64_t per_layer = gatherings_of_layers();
         const Piece dense{.elements = at_.layer_parameters(LayerKind::dense),
                           .count = at_.dense_layers(),
                           .gatherings = per_layer};
-        const Piece experts{.elements = at_.layer_parameters(LayerKind::experts) + at_.experts(),
-                            .count = at_.expert_layers(),
-                            .gatherings = per_layer};
+        const Piece experts{
+            .elements = at_.layer_parameters(LayerKind::experts) + (apart ? 0 : at_.experts()),
+            .count = at_.expert_layers(),
+            .gatherings = per_layer};
         if (by_unit && at_.shared_table()) {
             return {{.elements = at_.input_parameters() + at_.norm(),
                      .gatherings = (per_use ? 2 : 1) * once},
                     dense,
                     experts};
         }
-        if (at_.layout.ep > 1 && at_.expert_layers() > 0) {
+        if (apart && !by_unit && at_.expert_layers() > 0) {
             return pieces_between_experts();
         }
         std::vector<Piece> list;
@@ -253,12 +274,10 @@ class DataParallelForm {
                              at_.input_parameters()}};
     }
 
-    [[nodiscard]] std::int64_t multiple() const {
-        return at_.setup.zero == Zero::none && !accumulates_ ? 1 : shards_ * arena_alignment;
-    }
-
-    [[nodiscard]] std::int64_t padded(std::int64_t elements) const {
-        return (elements + multiple() - 1) / multiple() * multiple();
+    [[nodiscard]] std::int64_t padded(std::int64_t elements, std::int64_t shards) const {
+        const std::int64_t multiple =
+            at_.setup.zero == Zero::none && !accumulates_ ? 1 : shards * arena_alignment;
+        return (elements + multiple - 1) / multiple * multiple;
     }
 
     [[nodiscard]] std::int64_t buckets_in(std::int64_t elements) const {
@@ -266,7 +285,7 @@ class DataParallelForm {
             return elements > 0 ? 1 : 0;
         }
         const std::int64_t bucket =
-            padded(bucket_elements(at_.setup.bucket, at_.setup.gradient_type));
+            padded(bucket_elements(at_.setup.bucket, at_.setup.gradient_type), shards_);
         return (elements + bucket - 1) / bucket;
     }
 

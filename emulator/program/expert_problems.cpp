@@ -42,13 +42,11 @@ void check_company(const Layout& layout,
             "precision: fp8 does not go with experts (an expert's tokens are rarely a multiple of "
             "16, which fp8 products need) use bf16");
     }
-    const bool several = setup.global_batch > layout.dp * setup.micro_batch;
-    if (layout.ep > 1 &&
-        (setup.zero != Zero::none ||
-         (several && setup.gradient_reduction == GradientReduction::every_micro_batch))) {
+    if (layout.ep > 1 && layout.shard > 0 && layout.shard < layout.dp * layout.cp) {
         problems.push_back(fmt::format(
-            "ep: {} does not go with zero 1 to 3 or gradient_reduction every-micro-batch (experts "
-            "and all else are shared among different ranks) use zero 0, or ep 1",
+            "shard: {} does not go with ep {} (experts are sharded among the dp / ep ranks that "
+            "hold them, which are no part of a shard group) leave shard out, or use ep 1",
+            layout.shard,
             layout.ep));
     }
 }

@@ -48,11 +48,11 @@ Model llama() {
     return model;
 }
 
-/// Every token visits all experts: which ones it visits does not depend on who sends it.
+/// Every token visits both experts: which ones it visits does not depend on who sends it.
 Model mixture() {
     Model model = llama();
     model.name = "mixture";
-    model.experts = model.top_k = 4;
+    model.experts = model.top_k = 2;
     model.expert_ffn = 4;
     model.shared_experts = 1;
     model.dense_layers = 1;
@@ -162,8 +162,8 @@ std::vector<Layout> layouts() {
 
 void expect_same_as_whole_tokens(const Model& model, const Layout& layout) {
     for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
-        // Buckets of 32 gradients: too short for marks.
-        TrainingSetup setup{.micro_batch = 2,
+        // Buckets of 32 gradients, rows of few tokens: too short for marks.
+        TrainingSetup setup{.micro_batch = model.experts > 0 ? 1 : 2,
                             .global_batch = 4 * layout.dp,
                             .recompute = recompute,
                             .bucket = Bytes{128}};
@@ -173,7 +173,9 @@ void expect_same_as_whole_tokens(const Model& model, const Layout& layout) {
         setup.sequence_parallel = SequenceParallel::on;
         expect_same(train(model, layout, setup), whole, text);
         setup.overlap_tp = Overlap::on;
-        expect_same(train(model, layout, setup), whole, text + " in chunks");
+        if (problems_of(model, layout, setup).empty()) {
+            expect_same(train(model, layout, setup), whole, text + " in chunks");
+        }
     }
 }
 

@@ -434,9 +434,10 @@ TEST(ExpertProblems, name_the_key_the_reason_and_a_way_out) {
     expect("experts: 8 does not go with schedule zero-bubble",
            [](Wrong& w) { w.setup.schedule = Schedule::zero_bubble; });
     expect("precision: fp8", [](Wrong& w) { w.setup.precision = Precision::fp8; });
-    expect("ep: 2 does not go with zero", [](Wrong& w) { w.setup.zero = Zero::optimizer; });
-    expect("ep: 2 does not go with zero",
-           [](Wrong& w) { w.setup.gradient_reduction = GradientReduction::every_micro_batch; });
+    expect("shard: 2 does not go with ep 2", [](Wrong& w) {
+        w.setup.zero = Zero::optimizer;
+        w.layout.shard = 2;
+    });
     expect("expert_skew: 1 is given for", [](Wrong& w) {
         w.model = small_llama(2);
         w.layout.ep = 1;
