@@ -90,6 +90,11 @@ void CudaExecutor::make_attentions(const StepProgram& program) {
         if (attentions_.contains(shape)) {
             return;
         }
+        if (shape.keys_apart()) {
+            throw ConfigError(
+                {"device: cuda has no attention over parts of a sequence (context "
+                 "parallelism needs it) use --cp 1"});
+        }
         cuda::AttentionFactory::Made made = attention_factory_.make(shape, options_.precision);
         notes_.push_back(
             made.reason.empty()
