@@ -34,6 +34,7 @@ struct EnumNames<Space> {
 
 enum class Transpose : std::uint8_t { no, yes };
 enum class Accumulate : std::uint8_t { no, yes };  ///< C = AB, or C += AB
+enum class AttentionMask : std::uint8_t { causal, none };
 
 /// `elements` from `offset`, relative to the task's base in that space (Task::base_of).
 struct Slice {
