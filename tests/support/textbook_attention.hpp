@@ -27,11 +27,11 @@ class TextbookAttention {
 
     /// Of a key or a value.
     [[nodiscard]] double at(std::int64_t b, std::int64_t row, std::int64_t column) const {
-        return (apart() ? keys_values_ : qkv_)[key_index(b, row, column)];
+        return (s_.keys_apart() ? keys_values_ : qkv_)[key_index(b, row, column)];
     }
 
     [[nodiscard]] std::int64_t key_column(std::int64_t head) const {
-        return ((apart() ? 0 : s_.heads) + head / (s_.heads / s_.kv_heads)) * s_.head_size;
+        return ((s_.keys_apart() ? 0 : s_.heads) + head / (s_.heads / s_.kv_heads)) * s_.head_size;
     }
 
     [[nodiscard]] std::int64_t value_column(std::int64_t head) const {
@@ -43,7 +43,7 @@ class TextbookAttention {
                                           std::int64_t head,
                                           std::int64_t i,
                                           double& log_sum_exp) const {
-        const std::int64_t visible = s_.mask == AttentionMask::causal ? i + 1 : s_.key_count();
+        const std::int64_t visible = s_.mask == AttentionMask::causal ? i + 1 : s_.key_rows();
         std::vector<double> p(static_cast<std::size_t>(visible));
         double sum = 0;
         for (std::int64_t j = 0; j < visible; ++j) {
@@ -84,12 +84,10 @@ class TextbookAttention {
     std::vector<double> grad_keys_values;
 
   private:
-    [[nodiscard]] bool apart() const { return s_.key_place == KeyPlace::apart; }
-
     [[nodiscard]] std::size_t key_index(std::int64_t b,
                                         std::int64_t row,
                                         std::int64_t column) const {
-        return static_cast<std::size_t>((b * s_.key_count() + row) * s_.key_width() + column);
+        return static_cast<std::size_t>((b * s_.key_rows() + row) * s_.kv_width() + column);
     }
 
     double& grad_query(std::int64_t b, std::int64_t row, std::int64_t column) {
@@ -99,7 +97,7 @@ class TextbookAttention {
 
     /// Of a key or a value.
     double& grad(std::int64_t b, std::int64_t row, std::int64_t column) {
-        return (apart() ? grad_keys_values : grad_qkv)[key_index(b, row, column)];
+        return (s_.keys_apart() ? grad_keys_values : grad_qkv)[key_index(b, row, column)];
     }
 
     void run_row(std::int64_t b,

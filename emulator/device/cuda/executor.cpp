@@ -230,9 +230,7 @@ void CudaExecutor::run(const ComputeOp& op, const Task& task) {
 void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task& task) {
     const ProductLaunch& launch = plan_.product(op);
     const KernelStep& step = launch.step;
-    const auto at = [&](const Slice& slice) -> void* {
-        return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
-    };
+    const auto at = [&](const Slice& slice) { return address(slice, task); };
     const bool stores_gradient = !launch.add_bias_gradient.writes.empty();
     GemmOperands operands{.a = at(product.a),
                           .b = at(product.b),
@@ -253,6 +251,11 @@ void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task
     }
 }
 
+/// Null for an operand that there is not.
+std::byte* CudaExecutor::address(const Slice& slice, const Task& task) const {
+    return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
+}
+
 void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& task) {
     // The vector has the type of the product's result (cublasLt.h, BIAS_DATA_TYPE).
     const DType type = dtype_of(launch.step.output.space, storage_);
@@ -265,6 +268,7 @@ void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& ta
 void CudaExecutor::run_op(const AttentionForward& op, const Task& task) {
     attentions_.at(shape_of(op))
         ->forward({.qkv = memory_->at(op.qkv, task).data(),
+                   .keys_values = address(op.keys_values, task),
                    .context = memory_->at(op.context, task).data(),
                    .statistics = memory_->operand(op.statistics, task).as<float>(),
                    .workspace = attention_workspace_.data()},
@@ -274,10 +278,12 @@ void CudaExecutor::run_op(const AttentionForward& op, const Task& task) {
 void CudaExecutor::run_op(const AttentionBackward& op, const Task& task) {
     attentions_.at(shape_of(op))
         ->backward({.qkv = memory_->at(op.qkv, task).data(),
+                    .keys_values = address(op.keys_values, task),
                     .context = memory_->at(op.context, task).data(),
                     .statistics = memory_->operand(op.statistics, task).as<float>(),
                     .grad_context = memory_->at(op.grad_context, task).data(),
                     .grad_qkv = memory_->at(op.grad_qkv, task).data(),
+                    .grad_keys_values = address(op.grad_keys_values, task),
                     .workspace = attention_workspace_.data()},
                    stream_);
 }

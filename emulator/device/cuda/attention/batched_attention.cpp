@@ -39,16 +39,16 @@ struct Layouts {
 Layouts layouts_of(const AttentionShape& shape, DType storage) {
     const cudaDataType_t type = cuda_type(storage);
     const std::int64_t d = shape.head_size;
-    const std::int64_t row = padded(shape.key_count());
+    const std::int64_t row = padded(shape.key_rows());
     return {.queries = {.type = type, .row = shape.qkv_width(), .next = d},
             .grad_queries = {.type = type, .row = shape.grad_query_width(), .next = d},
             .keys = {.type = type,
-                     .row = shape.key_width(),
+                     .row = shape.kv_width(),
                      .next = shape.heads == shape.kv_heads ? d : 0},
             .context = {.type = type, .row = shape.context_width(), .next = d},
             .scores = {.type = CUDA_R_32F, .row = row, .next = shape.seq * row},
             .probabilities = {.type = type, .row = row, .next = shape.seq * row},
-            .sums = {.type = CUDA_R_32F, .row = d, .next = shape.key_count() * d}};
+            .sums = {.type = CUDA_R_32F, .row = d, .next = shape.key_rows() * d}};
 }
 
 /// Compiles products of one attention.
@@ -92,7 +92,7 @@ class Compiler {
                                                const StridedMatrices& b) const {
         StridedProductShape product = common_;
         product.m = shape_.seq;
-        product.n = shape_.key_count();
+        product.n = shape_.key_rows();
         product.k = shape_.head_size;
         product.transpose_b = Transpose::yes;
         product.a = a;
@@ -108,7 +108,7 @@ class Compiler {
         StridedProductShape product = common_;
         product.m = shape_.seq;
         product.n = shape_.head_size;
-        product.k = shape_.key_count();
+        product.k = shape_.key_rows();
         product.a = a;
         product.b = b;
         product.c = c;
@@ -120,7 +120,7 @@ class Compiler {
                                               const StridedMatrices& b,
                                               const StridedMatrices& c) const {
         StridedProductShape product = per_query(a, b, c);
-        product.m = shape_.key_count();
+        product.m = shape_.key_rows();
         product.k = shape_.seq;
         product.transpose_a = Transpose::yes;
         return product;
@@ -146,7 +146,7 @@ class Compiler {
 std::int64_t heads_at_once(const AttentionShape& shape, DType storage) {
     const std::int64_t heads =
         shape.heads == shape.kv_heads ? shape.heads : shape.heads / shape.kv_heads;
-    const std::int64_t pairs = shape.seq * padded(shape.key_count());
+    const std::int64_t pairs = shape.seq * padded(shape.key_rows());
     const std::int64_t bytes = 2 * pairs * (4 + element_size(storage));  // backward's
     std::int64_t count = std::clamp<std::int64_t>(round_limit / bytes, 1, heads);
     while (heads % count != 0) {
@@ -177,8 +177,8 @@ BatchedAttention::BatchedAttention(cublasLtHandle_t handle,
       group_(shape.heads / shape.kv_heads),
       matrices_{.heads = heads_at_once(shape, storage_type(precision)),
                 .seq = shape.seq,
-                .keys = shape.key_count(),
-                .row = padded(shape.key_count()),
+                .keys = shape.key_rows(),
+                .row = padded(shape.key_rows()),
                 .mask = shape.mask},
       scores_(Compiler(handle, shape, precision).scores()),
       context_(Compiler(handle, shape, precision).context()),
@@ -215,12 +215,12 @@ BatchedAttention::Round BatchedAttention::round_at(const AttentionArguments& arg
                                                    std::int64_t head) const {
     const std::int64_t size = element_size(storage_);
     const std::int64_t head_bytes = shape_.head_size * size;
-    const bool apart = shape_.key_place == KeyPlace::apart;
+    const bool apart = shape_.keys_apart();
     const auto of_query = [&](std::int64_t width) {
         return sequence * shape_.seq * width * size + head * head_bytes;
     };
     const std::int64_t query = of_query(shape_.qkv_width());
-    const std::int64_t key = sequence * shape_.key_count() * shape_.key_width() * size +
+    const std::int64_t key = sequence * shape_.key_rows() * shape_.kv_width() * size +
                              ((apart ? 0 : shape_.heads) + head / group_) * head_bytes;
     const std::int64_t value = key + shape_.kv_heads * head_bytes;
     const std::int64_t out = of_query(shape_.context_width());
@@ -318,7 +318,7 @@ void BatchedAttention::store_key_gradients(const Round& at,
                            .shared = group_ > 1 ? matrices_.heads : 1,
                            .keys = matrices_.keys,
                            .head_size = shape_.head_size,
-                           .width = shape_.key_width()};
+                           .width = shape_.kv_width()};
     launch_sum_shared(sums, storage_, scratch.grad_keys, at.grad_keys, stream);
     launch_sum_shared(sums, storage_, scratch.grad_values, at.grad_values, stream);
 }

@@ -84,7 +84,7 @@ class SdpaWriter {
     }
 
     [[nodiscard]] Dims pairs() const {
-        return {shape_.batch, shape_.heads, shape_.seq, shape_.key_count()};
+        return {shape_.batch, shape_.heads, shape_.seq, shape_.key_rows()};
     }
 
     /// One number per score row.
@@ -97,7 +97,7 @@ class SdpaWriter {
 
     /// Of keys and of values.
     [[nodiscard]] Dims key_dims() const {
-        return {shape_.batch, shape_.kv_heads, shape_.key_count(), shape_.head_size};
+        return {shape_.batch, shape_.kv_heads, shape_.key_rows(), shape_.head_size};
     }
 
     /// Heads beside each other in rows of `width`, one row per token.
@@ -106,7 +106,7 @@ class SdpaWriter {
     }
 
     [[nodiscard]] Dims key_strides() const {
-        return head_strides(shape_.key_count(), shape_.key_width());
+        return head_strides(shape_.key_rows(), shape_.kv_width());
     }
 
     /// `width`: of the matrix it lies in.
@@ -223,7 +223,7 @@ class SdpaWriter {
             return;
         }
         const TensorIndex per_query_head = add(
-            inside({shape_.batch, shape_.heads, shape_.key_count(), shape_.head_size}, storage_));
+            inside({shape_.batch, shape_.heads, shape_.key_rows(), shape_.head_size}, storage_));
         multiply(left_transposed, right, per_query_head);
         graph_.nodes.emplace_back(
             ReductionNode{.mode = CUDNN_REDUCE_TENSOR_ADD, .x = per_query_head, .y = y});
