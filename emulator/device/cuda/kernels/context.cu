@@ -20,7 +20,7 @@ struct ColumnCopy {
 };
 
 template <class Word>
-__global__ void __launch_bounds__(most_threads) copy_columns(const ColumnCopy<Word> copy) {
+__global__ void __launch_bounds__(most_threads) copy_rows(const ColumnCopy<Word> copy) {
     constexpr int ahead = 4;  // rows loaded before any is stored
     const std::int64_t column = std::int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
     if (column >= copy.columns) {
@@ -71,9 +71,9 @@ void copy_words(const Columns& from,
         .rows = rows,
         .columns = words(columns)};
     const ColumnWalk walk = column_walk(rows, copy.columns, context.multiprocessors);
-    copy_columns<<<grid_of(walk.row_blocks, walk.column_blocks), walk.threads, 0, context.stream>>>(
+    copy_rows<<<grid_of(walk.row_blocks, walk.column_blocks), walk.threads, 0, context.stream>>>(
         copy);
-    check_launch("copy_columns");
+    check_launch("copy_rows");
 }
 
 /// In vectors where every row of both consists of aligned ones, else in the two bytes that divide
