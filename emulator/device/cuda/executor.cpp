@@ -11,6 +11,7 @@
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/cuda/capability.hpp"
 #include "emulator/device/elementwise_check.hpp"
+#include "emulator/device/kernel_plan/attention_alignment.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/device/random_values.hpp"
 
@@ -85,27 +86,28 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
 }
 
 void CudaExecutor::make_attentions(const StepProgram& program) {
-    const auto make = [&](const auto& op) {
-        const AttentionShape shape = shape_of(op);
-        if (attentions_.contains(shape)) {
+    const std::set<AttentionShape> unaligned = unaligned_attentions(program);
+    std::set<std::string> notes;
+    for_each_compute_op(program, [&](const ComputeOp& op) {
+        const std::optional<AttentionShape> shape = attention_shape(op);
+        if (!shape || attentions_.contains(*shape)) {
             return;
         }
-        cuda::AttentionFactory::Made made = attention_factory_.make(shape, options_.precision);
-        notes_.push_back(
-            made.reason.empty()
-                ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())
-                : fmt::format("attention: matrix products and softmax ({})", made.reason));
+        cuda::AttentionFactory::Made made;
+        if (unaligned.contains(*shape)) {
+            made.attention = attention_factory_.make_batched(*shape, options_.precision);
+            made.reason = "an operand does not begin at a multiple of 16 bytes, as cuDNN needs";
+        } else {
+            made = attention_factory_.make(*shape, options_.precision);
+        }
+        notes.insert(made.reason.empty()
+                         ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())
+                         : fmt::format("attention: matrix products and softmax ({})", made.reason));
         attention_workspace_size_ =
             std::max(attention_workspace_size_, made.attention->workspace_size());
-        attentions_.emplace(shape, std::move(made.attention));
-    };
-    for_each_compute_op(program, [&](const ComputeOp& op) {
-        if (const auto* forward = std::get_if<AttentionForward>(&op)) {
-            make(*forward);
-        } else if (const auto* backward = std::get_if<AttentionBackward>(&op)) {
-            make(*backward);
-        }
+        attentions_.emplace(*shape, std::move(made.attention));
     });
+    notes_.insert(notes_.end(), notes.begin(), notes.end());
 }
 
 void CudaExecutor::size_scratch(const StepProgram& program) {
