@@ -78,21 +78,26 @@ Contestant exchanging(Communicator& world, const NodeMap& map) {
     std::shared_ptr<Communicator> lane = world.split(map.local_rank(world.rank()), node);
     const auto nodes = static_cast<std::size_t>(lane->size());
     const auto each = static_cast<std::size_t>(map.shape().most);
-    return {.name = std::string(exchange),
-            .all_reduce = [lane, nodes, each, node, sent = std::vector<std::byte>(), received = std::vector<std::byte>()](std::span<std::byte> bytes) mutable {
-                const std::size_t moved = 2 * (nodes - 1) * bytes.size() / nodes / each;
-                sent.resize(std::max(sent.size(), moved));
-                received.resize(std::max(received.size(), moved));
-                const auto last = static_cast<std::int64_t>(nodes) - 1;
-                Pending coming = lane->recv(
-                    std::span(received).first(moved), GroupRank{node == 0 ? last : node - 1}, 0);
-                Pending going =
-                    lane->send(std::span(sent).first(moved),
-                               GroupRank{node == last ? 0 : std::int64_t{node} + 1},
-                               0);
-                finish(std::move(going));
-                finish(std::move(coming));
-            }};
+    return {
+        .name = std::string(exchange),
+        .all_reduce = [lane,
+                       nodes,
+                       each,
+                       node,
+                       sent = std::vector<std::byte>(),
+                       received = std::vector<std::byte>()](std::span<std::byte> bytes) mutable {
+            const std::size_t moved = 2 * (nodes - 1) * bytes.size() / nodes / each;
+            sent.resize(std::max(sent.size(), moved));
+            received.resize(std::max(received.size(), moved));
+            const auto last = static_cast<std::int64_t>(nodes) - 1;
+            Pending coming = lane->recv(
+                std::span(received).first(moved), GroupRank{node == 0 ? last : node - 1}, 0);
+            Pending going = lane->send(std::span(sent).first(moved),
+                                       GroupRank{node == last ? 0 : std::int64_t{node} + 1},
+                                       0);
+            finish(std::move(going));
+            finish(std::move(coming));
+        }};
 }
 
 /// What `auto` found for what this benchmark asks for.
@@ -133,18 +138,16 @@ std::vector<Contestant> contestants(const MpiSession& session,
         return all;
     }
     const auto table = std::make_shared<TuningTable>();
-    const auto root =
-        make_auto_communicator(session.world(),
-                               {.node = node,
-                                .candidates = host_carriers(node),
-                                .limits = {.largest = {largest_trial}},
-                                .table = table});
+    const auto root = make_auto_communicator(session.world(),
+                                             {.node = node,
+                                              .candidates = host_carriers(node),
+                                              .limits = {.largest = {largest_trial}},
+                                              .table = table});
     std::unique_ptr<Communicator> chooser;
     const double seconds =
         slowest(*world, {seconds_of(*world, [&] {
-                    chooser = root->split(0, static_cast<std::int32_t>(session.rank().value()));
-                })})
-            .front();
+            chooser = root->split(0, static_cast<std::int32_t>(session.rank().value()));
+        })}).front();
     if (session.rank() == WorldRank{0}) {
         fmt::print("auto measured for {:.2f} s\n", seconds);
         for (const TuningRow& row : table->rows()) {
@@ -196,15 +199,17 @@ bool report(const std::vector<Contestant>& all,
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (all[i].name == "hierarchical" && bound > 0 && size.bytes >= bound_from) {
             const double share = bound / seconds[i];
-            fmt::print("  hierarchical {:.1f} % of the bound {:.1f} ms, {:.1f} % of the exchange "
-                       "({:.1f} % of the bound)",
-                       100 * share,
-                       1e3 * bound,
-                       100 * plain / seconds[i],
-                       100 * bound / plain);
+            fmt::print(
+                "  hierarchical {:.1f} % of the bound {:.1f} ms, {:.1f} % of the exchange "
+                "({:.1f} % of the bound)",
+                100 * share,
+                1e3 * bound,
+                100 * plain / seconds[i],
+                100 * bound / plain);
             // Where the links do not give it to a plain exchange, the machine is what is short.
             const double possible = std::min(1.0, bound / plain);
-            reached = reached && share >= least_share_of_bound * (possible < least_share_of_bound ? possible : 1);
+            reached = reached && share >= least_share_of_bound *
+                                              (possible < least_share_of_bound ? possible : 1);
         }
         if (all[i].name == "auto") {
             fmt::print("  auto {:.2f} x best", seconds[i] / best);
