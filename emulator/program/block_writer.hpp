@@ -39,6 +39,8 @@ class BlockWriter {
                      const After& after = {});
     /// Waits for the operation before it, for `after` and, on its lane, for earlier communication.
     After communicate(Lane lane, const CommOp& op, const After& after = {});
+    /// Later communication waits for `traffic` only where it says so: for what comes before it.
+    void set_aside(const After& traffic);
     /// Empty without tensor parallelism.
     After all_reduce_over_tp(const Slice& buffer, Reduction reduction = Reduction::sum);
 
@@ -53,8 +55,11 @@ class BlockWriter {
     /// multiplied when it is there.
     void column_parallel_forward(const BiasedLinear& layer, const TokenRows& x, const Slice& y);
     /// The same, the weight cut by rows: y is summed over the tensor group, each chunk while the
-    /// next is multiplied. Returns what a reader of y waits for.
-    After row_parallel_forward(const BiasedLinear& layer, const Slice& x, const TokenRows& y);
+    /// next is multiplied, all after `after`. Returns what a reader of y waits for.
+    After row_parallel_forward(const BiasedLinear& layer,
+                               const Slice& x,
+                               const TokenRows& y,
+                               const After& after = {});
     /// x is gathered again, for the weight's gradient, while that of the input is computed; dx is
     /// summed over the tensor group while the weight's is.
     After column_parallel_backward(const BiasedLinear& layer,
@@ -84,6 +89,7 @@ class BlockWriter {
     const StageContext& stage_;
     Phase phase_;
     WeightGradients weight_gradients_ = WeightGradients::at_once;
+    After aside_;
     Block block_;
 };
 

@@ -27,6 +27,27 @@ std::vector<float> widened(std::span<const std::byte> bytes, DType type) {
     return values;
 }
 
+/// What `member` of a group gets when everyone's `inputs` are exchanged, sender by sender.
+std::vector<float> received_by(std::size_t member,
+                               const std::vector<std::vector<float>>& inputs,
+                               const std::vector<const Collective*>& ops) {
+    std::vector<float> received;
+    for (std::size_t sender = 0; sender < inputs.size(); ++sender) {
+        const auto part = [&](std::size_t of) {
+            const std::vector<std::int64_t>& sent = ops[sender]->sent;
+            return sent.empty() ? inputs[sender].size() / inputs.size()
+                                : static_cast<std::size_t>(sent[of]);
+        };
+        std::size_t begin = 0;
+        for (std::size_t before = 0; before < member; ++before) {
+            begin += part(before);
+        }
+        const auto from = inputs[sender].begin() + static_cast<std::ptrdiff_t>(begin);
+        received.insert(received.end(), from, from + static_cast<std::ptrdiff_t>(part(member)));
+    }
+    return received;
+}
+
 void narrow(std::span<const float> values, DType type, std::span<std::byte> bytes) {
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (type == DType::fp32) {
@@ -181,15 +202,17 @@ void LockstepJob::deliver(const Arrival& send, const Arrival& receive) {
 /// `members` are in the order of their ranks, which is that of the group.
 void LockstepJob::perform(const std::vector<Arrival>& members) {
     std::vector<std::vector<float>> inputs;
+    std::vector<const Collective*> ops;
     for (const Arrival& member : members) {
         const auto& op = std::get<Collective>(op_of(member));
         inputs.push_back(widened(memory(member, op.input), op.dtype));
+        ops.push_back(&op);
     }
     std::vector<float> reduced = inputs.front();
     std::vector<float> gathered = inputs.front();
     for (std::size_t i = 1; i < inputs.size(); ++i) {
         const Reduction reduction = std::get<Collective>(op_of(members[i])).reduction;
-        for (std::size_t at = 0; at < reduced.size(); ++at) {
+        for (std::size_t at = 0; at < std::min(reduced.size(), inputs[i].size()); ++at) {
             reduced[at] = reduction == Reduction::max ? std::max(reduced[at], inputs[i][at])
                                                       : reduced[at] + inputs[i][at];
         }
@@ -197,8 +220,12 @@ void LockstepJob::perform(const std::vector<Arrival>& members) {
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
         const auto& op = std::get<Collective>(op_of(members[i]));
-        TD_EXPECT(op.kind != CollectiveKind::all_to_all);
         std::span<const float> result = op.kind == CollectiveKind::all_gather ? gathered : reduced;
+        std::vector<float> exchanged;
+        if (op.kind == CollectiveKind::all_to_all) {
+            exchanged = received_by(i, inputs, ops);
+            result = exchanged;
+        }
         if (op.kind == CollectiveKind::reduce_scatter) {
             const auto part = static_cast<std::size_t>(op.output.elements);
             result = result.subspan(i * part, part);
