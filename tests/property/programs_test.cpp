@@ -51,23 +51,27 @@ struct Work {
 };
 
 /// The model's FLOPs with its vocabulary padded, the slots of its experts as they are routed, and
-/// every tensor-parallel rank running the routers.
+/// every tensor-parallel rank running the routers on all tokens that it has. Of the score square,
+/// cp parts of a sequence meet cp (cp + 1) / 2 of cp^2 pairs of parts, or with zigzag parts as many
+/// halves of pairs.
 Work work_of(const Case& at) {
     Model model = at.model;
     model.vocab = padded_vocab(model, at.layout);
     const ForwardFlops per_token = forward_flops_per_token(model);
     const auto tokens = static_cast<double>(at.setup.global_batch * model.seq);
+    const auto cp = static_cast<double>(at.layout.cp);
     Work work{.linear = tokens * per_token.linear.value(),
-              .attention = tokens * per_token.attention.value(),
+              .attention = tokens * per_token.attention.value() * (cp + 1) / (2 * cp),
               .logits = tokens * per_token.logits.value()};
     if (model.experts > 0) {
-        const std::int64_t rows = at.setup.micro_batch * model.seq;
+        const bool cut = at.setup.sequence_parallel == SequenceParallel::on;
+        const std::int64_t rows = at.setup.micro_batch * model.seq / (cut ? at.layout.tp : 1);
         const ExpertRoutes routes(model, at.layout, at.setup, rows);
         const auto layers = static_cast<double>(model.layers - model.dense_layers);
         const double slots = static_cast<double>(routes.sent()) / static_cast<double>(rows);
         work.linear += tokens * layers * (slots - static_cast<double>(model.top_k)) * 2 *
                        static_cast<double>(expert_parameters(model));
-        work.linear += tokens * layers * static_cast<double>(at.layout.tp - 1) * 2 *
+        work.linear += tokens * layers * static_cast<double>(cut ? 0 : at.layout.tp - 1) * 2 *
                        static_cast<double>(model.hidden * model.experts);
     }
     return work;
