@@ -72,6 +72,12 @@ Signature signature_of(const Elementwise& op) {
             return {{all, any, any}, {any, any}};
         case ElementwiseKind::concatenate:
             return {std::vector<std::int64_t>(op.reads.size(), any), {all}};
+        case ElementwiseKind::slice_columns:
+            return {{any}, {all}};
+        case ElementwiseKind::join_columns:
+            return {{any, any}, {all}};
+        case ElementwiseKind::attention_merge:
+            return {{all, any, all, any}, {all, any}};
     }
     return {};
 }
@@ -171,6 +177,21 @@ void compare_operands(const Elementwise& op, std::vector<std::string>& problems)
             expect(sum == op.writes[0].elements, "the parts are not as long as the whole");
             break;
         }
+        case ElementwiseKind::slice_columns:
+            expect(op.reads[0].elements % op.rows == 0, "x has no whole rows");
+            expect(op.reads[0].elements >= op.writes[0].elements, "x is narrower than y");
+            break;
+        case ElementwiseKind::join_columns:
+            expect(op.reads[0].elements % op.rows == 0, "x has no whole rows");
+            expect(op.reads[0].elements + op.reads[1].elements == op.writes[0].elements,
+                   "x and y are not as wide as z");
+            break;
+        case ElementwiseKind::attention_merge:
+            expect(op.reads[0] == op.writes[0] && op.reads[1] == op.writes[1],
+                   "attention is merged in place");
+            expect(op.reads[1].elements % op.rows == 0, "the statistics have no whole heads");
+            expect(op.reads[1].elements == op.reads[3].elements, "the statistics differ in size");
+            break;
         default:
             break;
     }

@@ -139,13 +139,15 @@ void BlockWriter::column_parallel_forward(const BiasedLinear& layer,
 
 After BlockWriter::row_parallel_forward(const BiasedLinear& layer,
                                         const Slice& x,
-                                        const TokenRows& y) {
+                                        const TokenRows& y,
+                                        const After& after) {
     const std::int64_t chunks = stage_.shape.chunks;
     After reduced;
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         compute(forward(rows_of(layer, layer.linear.tokens / chunks).linear,
                         piece_of(x, chunk, chunks),
-                        piece_of(y.all, chunk, chunks)));
+                        piece_of(y.all, chunk, chunks)),
+                chunk == 0 ? after : After{});
         reduced = reduce_chunk(y, chunk);
     }
     add_bias(rows_of(layer, stage_.shape.own_tokens), y.own, reduced);

@@ -55,8 +55,11 @@ class BlockWriter {
     /// multiplied when it is there.
     void column_parallel_forward(const BiasedLinear& layer, const TokenRows& x, const Slice& y);
     /// The same, the weight cut by rows: y is summed over the tensor group, each chunk while the
-    /// next is multiplied. Returns what a reader of y waits for.
-    After row_parallel_forward(const BiasedLinear& layer, const Slice& x, const TokenRows& y);
+    /// next is multiplied, all after `after`. Returns what a reader of y waits for.
+    After row_parallel_forward(const BiasedLinear& layer,
+                               const Slice& x,
+                               const TokenRows& y,
+                               const After& after = {});
     /// x is gathered again, for the weight's gradient, while that of the input is computed; dx is
     /// summed over the tensor group while the weight's is.
     After column_parallel_backward(const BiasedLinear& layer,

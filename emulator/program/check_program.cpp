@@ -114,6 +114,48 @@ class ProgramCheck {
                             product->n,
                             product->k));
         }
+        if (const auto* forward = std::get_if<AttentionForward>(&op)) {
+            check_attention(*forward, sizes_fit(*forward, program_.precision), where);
+        }
+        if (const auto* backward = std::get_if<AttentionBackward>(&op)) {
+            const bool gradients_fit =
+                backward->grad_context.elements == backward->context.elements &&
+                (backward->keys == 0
+                     ? backward->grad_qkv.elements == backward->qkv.elements
+                     : backward->grad_qkv.elements == backward->context.elements &&
+                           backward->grad_keys_values.elements == backward->keys_values.elements);
+            check_attention(
+                *backward, gradients_fit && sizes_fit(*backward, program_.precision), where);
+        }
+    }
+
+    template <class Attention>
+    static bool sizes_fit(const Attention& op, Precision precision) {
+        const std::int64_t kv_width = 2 * op.kv_heads * op.head_size;
+        const std::int64_t context = op.batch * op.seq * op.heads * op.head_size;
+        return op.qkv.elements == context + op.batch * op.seq * kv_width &&
+               op.context.elements == context &&
+               op.keys_values.elements == op.batch * op.keys * kv_width &&
+               op.statistics.elements ==
+                   words_of_fp32(op.batch * op.heads * op.seq, storage_type(precision));
+    }
+
+    template <class Attention>
+    void check_attention(const Attention& op, bool fits, const std::string& where) {
+        if (!fits) {
+            add(fmt::format("{} attends with {} queries to {} keys with operands of other sizes",
+                            where,
+                            op.seq,
+                            op.keys == 0 ? op.seq : op.keys));
+        }
+        if (op.keys == 0 ? op.mask != AttentionMask::causal
+                         : op.mask == AttentionMask::causal && op.keys != op.seq) {
+            add(fmt::format("{} masks {} keys for {} queries as {}",
+                            where,
+                            op.keys,
+                            op.seq,
+                            to_string(op.mask)));
+        }
     }
 
     void check_communication(const CommOp& op, const std::string& where) {

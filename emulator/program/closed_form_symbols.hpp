@@ -28,7 +28,7 @@ struct Symbols {
 
     [[nodiscard]] std::int64_t runs() const;
 
-    [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq; }
+    [[nodiscard]] std::int64_t tokens() const { return setup.micro_batch * model.seq / layout.cp; }
 
     /// T h e
     [[nodiscard]] Bytes activation() const {

@@ -57,6 +57,28 @@ void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
     }
 }
 
+/// Keys and values of each rank's tokens, and in backward their gradients too, reach every other
+/// rank: hop by hop, or gathered and reduced at once.
+void add_context_parallel(const Symbols& at, VolumeTable& table) {
+    const std::int64_t forwards = at.setup.recompute == Recompute::none ? 1 : 2;
+    const std::int64_t layers = at.runs() * at.stage_layers();
+    const std::int64_t elements = at.tokens() * 2 * at.model.kv_width() / at.layout.tp;
+    const auto tally = [&](std::int64_t count, std::int64_t ranks) {
+        return VolumeTable::Tally{.count = layers * count,
+                                  .payload = size_of(layers * count * ranks * elements,
+                                                     storage_type(at.setup.precision))};
+    };
+    if (at.setup.context_exchange == ContextExchange::ring) {
+        VolumeTable::Tally hops = tally((forwards + 2) * (at.layout.cp - 1), 1);
+        hops.uneven = hops.payload;
+        hops.uneven_sent = hops.payload;
+        table.add(GroupKind::cp, TrafficOp::all_to_all, hops);
+    } else {
+        table.add(GroupKind::cp, TrafficOp::all_gather, tally(forwards + 1, at.layout.cp));
+        table.add(GroupKind::cp, TrafficOp::reduce_scatter, tally(1, at.layout.cp));
+    }
+}
+
 void add_expert_parallel(const Symbols& at, VolumeTable& table) {
     if (at.expert_layers() == 0) {
         return;
@@ -326,6 +348,7 @@ std::vector<Volume> closed_form_volumes(const Model& model,
                      .last = stage.value() == layout.pp - 1};
     VolumeTable table;
     table.set_ranks(GroupKind::tp, layout.tp);
+    table.set_ranks(GroupKind::cp, layout.cp);
     table.set_ranks(GroupKind::pp, layout.pp);
     table.set_ranks(GroupKind::embedding, 2);
     table.set_ranks(GroupKind::model, layout.tp * layout.pp);
@@ -336,6 +359,9 @@ std::vector<Volume> closed_form_volumes(const Model& model,
         } else {
             add_tensor_parallel(at, table);
         }
+    }
+    if (layout.cp > 1) {
+        add_context_parallel(at, table);
     }
     if (layout.ep > 1) {
         add_expert_parallel(at, table);

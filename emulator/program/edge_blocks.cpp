@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/edge_blocks.hpp"
 
+#include <utility>
+
 namespace traindyno {
 
 namespace {
@@ -13,12 +15,41 @@ BiasedLinear output_linear(const StageContext& stage) {
             .bias = {}};
 }
 
-std::vector<Slice> embedding_tables(const StageContext& stage) {
-    std::vector<Slice> tables{stage.parameters.table};
-    if (stage.parameters.positions.elements > 0) {
-        tables.push_back(stage.parameters.positions);
+/// `count` tokens, one part of a sequence after the other, whose positions the tables hold.
+struct EmbeddedTokens {
+    std::int64_t count = 0;
+    Slice rows;
+    std::vector<Slice> tables;  ///< of words, and of learned positions
+};
+
+Slice rows_from(const Slice& all, std::int64_t first, std::int64_t count, std::int64_t width) {
+    return {.space = all.space, .offset = all.offset + first * width, .elements = count * width};
+}
+
+/// All tokens at once, unless positions are learned and this rank has two parts of each sequence.
+std::vector<EmbeddedTokens> embedded_tokens(const StageContext& stage, const Slice& rows) {
+    const LocalShape& shape = stage.shape;
+    const Slice& table = stage.parameters.table;
+    const Slice& positions = stage.parameters.positions;
+    if (positions.elements == 0) {
+        return {{.count = shape.tokens, .rows = rows, .tables = {table}}};
     }
-    return tables;
+    if (!stage.cp || stage.cp->balance == ContextBalance::contiguous) {
+        const std::int64_t first = stage.cp ? stage.cp->rank * shape.seq : 0;
+        return {{.count = shape.tokens,
+                 .rows = rows,
+                 .tables = {table, rows_from(positions, first, shape.seq, shape.hidden)}}};
+    }
+    const std::int64_t half = shape.seq / 2;
+    std::vector<EmbeddedTokens> parts;
+    for (std::int64_t i = 0; i < 2 * shape.batch; ++i) {
+        const std::int64_t part =
+            i % 2 == 0 ? stage.cp->rank : 2 * stage.cp->ranks - 1 - stage.cp->rank;
+        parts.push_back({.count = half,
+                         .rows = rows_from(rows, i * half, half, shape.hidden),
+                         .tables = {table, rows_from(positions, part * half, half, shape.hidden)}});
+    }
+    return parts;
 }
 
 /// `own` and scratch for the rows of the other ranks, where they have rows of their own.
@@ -61,11 +92,13 @@ HeadBuffers place_head(const StageContext& stage, Arena& scratch) {
 Block embedding_forward(const StageContext& stage, const Slice& output, Arena& scratch) {
     const TokenRows rows = rows_around(stage, output, scratch);
     BlockWriter block("embedding_forward", Phase::forward, stage);
-    block.elementwise(ElementwiseKind::embedding_forward,
-                      stage.shape.tokens,
-                      stage.shape.hidden,
-                      embedding_tables(stage),
-                      {rows.all});
+    for (const EmbeddedTokens& tokens : embedded_tokens(stage, rows.all)) {
+        block.elementwise(ElementwiseKind::embedding_forward,
+                          tokens.count,
+                          stage.shape.hidden,
+                          tokens.tables,
+                          {tokens.rows});
+    }
     block.reduce_over_tp(rows);
     return block.take();
 }
@@ -73,17 +106,19 @@ Block embedding_forward(const StageContext& stage, const Slice& output, Arena& s
 Block embedding_backward(const StageContext& stage, const Slice& grad_output, Arena& scratch) {
     const TokenRows rows = rows_around(stage, grad_output, scratch);
     BlockWriter block("embedding_backward", Phase::backward, stage);
-    std::vector<Slice> gradients;
-    for (const Slice& table : embedding_tables(stage)) {
-        gradients.push_back(gradient_of(table));
+    After gathered = block.gather_over_tp(rows).back();
+    for (const EmbeddedTokens& tokens : embedded_tokens(stage, rows.all)) {
+        std::vector<Slice> gradients;
+        for (const Slice& table : tokens.tables) {
+            gradients.push_back(gradient_of(table));
+        }
+        block.elementwise(ElementwiseKind::embedding_backward,
+                          tokens.count,
+                          stage.shape.hidden,
+                          {tokens.rows},
+                          std::move(gradients),
+                          std::exchange(gathered, {}));
     }
-    const std::vector<After> gathered = block.gather_over_tp(rows);
-    block.elementwise(ElementwiseKind::embedding_backward,
-                      stage.shape.tokens,
-                      stage.shape.hidden,
-                      {rows.all},
-                      std::move(gradients),
-                      gathered.back());
     return block.take();
 }
 

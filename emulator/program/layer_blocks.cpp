@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "emulator/program/context_attention.hpp"
 #include "emulator/program/expert_mlp.hpp"
 
 namespace traindyno {
@@ -126,6 +127,9 @@ class LayerWriter {
         if (kind == LayerKind::experts) {
             experts_.emplace(stage, block_, kept_in(stage, arenas), scratch_);
         }
+        if (stage.cp) {
+            parted_.emplace(stage, block_, scratch_);
+        }
     }
 
     void forward(const Slice& output) {
@@ -178,9 +182,9 @@ class LayerWriter {
         norm_forward(ends_.input, weights_.norm1, at_.norm1);
         block_.column_parallel_forward(linears_.qkv, gathered_input(at_.norm1), at_.qkv);
         rotate(ElementwiseKind::rotary_forward, at_.qkv);
-        core_attention();
+        const After reused = core_attention();
         const After reduced =
-            block_.row_parallel_forward(linears_.projection, at_.context, projected);
+            block_.row_parallel_forward(linears_.projection, at_.context, projected, reused);
         add_residual(ends_.input, projected.own, at_.residual, reduced);
     }
 
@@ -239,6 +243,24 @@ class LayerWriter {
         const TokenRows grad_norm1 = summed(take_own());
         block_.row_parallel_backward(
             linears_.projection, at_.context, gathered_gradient(grad_residual), grad_context);
+        core_attention_backward(grad_context, grad_qkv);
+        rotate(ElementwiseKind::rotary_backward, grad_qkv);
+        const After reduced = block_.column_parallel_backward(
+            linears_.qkv, gathered_input(at_.norm1), grad_qkv, grad_norm1);
+        norm_backward(
+            ends_.input, grad_norm1.own, weights_.norm1, grad_residual, ends_.grad_input, reduced);
+    }
+
+    /// Of all or of a part of the tokens.
+    [[nodiscard]] AttentionEnds attention_ends() const {
+        return {.qkv = at_.qkv, .context = at_.context, .statistics = at_.statistics};
+    }
+
+    void core_attention_backward(const Slice& grad_context, const Slice& grad_qkv) {
+        if (parted_) {
+            parted_->backward(attention_ends(), grad_context, grad_qkv);
+            return;
+        }
         block_.compute(AttentionBackward{.batch = shape_.batch,
                                          .seq = shape_.seq,
                                          .heads = shape_.heads,
@@ -249,14 +271,13 @@ class LayerWriter {
                                          .statistics = at_.statistics,
                                          .grad_context = grad_context,
                                          .grad_qkv = grad_qkv});
-        rotate(ElementwiseKind::rotary_backward, grad_qkv);
-        const After reduced = block_.column_parallel_backward(
-            linears_.qkv, gathered_input(at_.norm1), grad_qkv, grad_norm1);
-        norm_backward(
-            ends_.input, grad_norm1.own, weights_.norm1, grad_residual, ends_.grad_input, reduced);
     }
 
-    void core_attention() {
+    /// Returns what its reader waits for.
+    After core_attention() {
+        if (parted_) {
+            return parted_->forward(attention_ends());
+        }
         block_.compute(AttentionForward{.batch = shape_.batch,
                                         .seq = shape_.seq,
                                         .heads = shape_.heads,
@@ -265,6 +286,7 @@ class LayerWriter {
                                         .qkv = at_.qkv,
                                         .context = at_.context,
                                         .statistics = at_.statistics});
+        return {};
     }
 
     void norm_forward(const Slice& x, const Slice& weights, const Slice& y) {
@@ -342,7 +364,8 @@ class LayerWriter {
     std::optional<Slice> summed_;
     OutputGradients kept_;
     BlockWriter block_;
-    std::optional<ExpertMlp> experts_;  ///< in place of the MLP
+    std::optional<ExpertMlp> experts_;        ///< in place of the MLP
+    std::optional<ContextAttention> parted_;  ///< in place of one attention to all keys
 };
 
 }  // namespace

@@ -16,10 +16,12 @@ LocalShape local_shape(const Model& model,
     const std::int64_t expert_ffn = model.expert_ffn / layout.tp;
     const std::int64_t shared_ffn = model.shared_experts * expert_ffn;
     const std::int64_t ups = model.gated_mlp ? 2 : 1;
-    const std::int64_t tokens = setup.micro_batch * model.seq;
+    const std::int64_t seq = model.seq / layout.cp;
+    const std::int64_t tokens = setup.micro_batch * seq;
     const bool cut = setup.sequence_parallel == SequenceParallel::on;
     return {.batch = setup.micro_batch,
-            .seq = model.seq,
+            .seq = seq,
+            .positions = model.seq,
             .tokens = tokens,
             .own_tokens = cut ? tokens / layout.tp : tokens,
             .chunks = setup.overlap_tp == Overlap::on ? layout.tp : 1,

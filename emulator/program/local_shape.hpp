@@ -13,7 +13,8 @@ namespace traindyno {
 /// Sizes on one rank. Widths count columns of [tokens, width] activations.
 struct LocalShape {
     std::int64_t batch = 0;       ///< sequences per micro-batch
-    std::int64_t seq = 0;         ///< tokens per sequence
+    std::int64_t seq = 0;         ///< tokens per sequence, of s / cp
+    std::int64_t positions = 0;   ///< s, of whole sequences
     std::int64_t tokens = 0;      ///< t = batch * seq
     std::int64_t own_tokens = 0;  ///< whose norms and residuals this rank computes: t, or t / tp
                                   ///< with sequence parallelism

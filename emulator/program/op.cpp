@@ -20,16 +20,22 @@ Bytes operand(const Slice& slice, std::int64_t elements, const Types& types) {
     return size_of(elements, dtype_of(slice.space, types.storage, types.gradient));
 }
 
-/// FLOPs of one product over the score square of an attention, all heads and sequences.
+template <class Attention>
+std::int64_t keys_of(const Attention& op) {
+    return op.keys > 0 ? op.keys : op.seq;
+}
+
+/// FLOPs of one product over the score matrix of an attention, all heads and sequences.
 template <class Attention>
 Flops score_product(const Attention& op) {
     const auto positions = static_cast<double>(op.batch * op.seq);
-    return Flops{2 * positions * static_cast<double>(op.seq * op.heads * op.head_size)};
+    return Flops{2 * positions * static_cast<double>(keys_of(op) * op.heads * op.head_size)};
 }
 
+/// Queries, keys and values, wherever they lie.
 template <class Attention>
 std::int64_t qkv_elements(const Attention& op) {
-    return op.batch * op.seq * (op.heads + 2 * op.kv_heads) * op.head_size;
+    return op.batch * (op.seq * op.heads + 2 * keys_of(op) * op.kv_heads) * op.head_size;
 }
 
 template <class Attention>
@@ -45,11 +51,11 @@ Bytes qkv_context_statistics(const Attention& op, const Types& types) {
 }
 
 /// Kinds that touch rows x columns elements of a longer operand: an embedding one table row per
-/// token, a rotation the queries and keys of each row of qkv.
+/// token, a rotation the queries and keys of each row of qkv, a slice its columns.
 bool touches_a_part(ElementwiseKind kind) {
     return kind == ElementwiseKind::embedding_forward ||
            kind == ElementwiseKind::embedding_backward || kind == ElementwiseKind::rotary_forward ||
-           kind == ElementwiseKind::rotary_backward;
+           kind == ElementwiseKind::rotary_backward || kind == ElementwiseKind::slice_columns;
 }
 
 /// Kinds that add to the parameter gradients they write, and so read them too.

@@ -60,35 +60,57 @@ struct MatMul {
     friend bool operator==(const MatMul&, const MatMul&) = default;
 };
 
-/// Causal core attention forward, softmax(QK^T)V, for `batch` sequences.
+enum class AttentionMask : std::uint8_t {
+    causal,  ///< query i sees the keys up to i: as many keys as queries
+    none,    ///< every query sees every key
+};
+
+template <>
+struct EnumNames<AttentionMask> {
+    static constexpr auto names = enum_table<AttentionMask>("causal", "none");
+};
+
+/// Core attention forward, softmax(QK^T)V, for `batch` sequences of `seq` queries.
 /// qkv is [batch*seq, (heads + 2*kv_heads) * head_size]; context is [batch*seq, heads*head_size];
 /// statistics is [batch, heads, seq], the log-sum-exp of each score row, in fp32 whatever the space
 /// holds (words_of_fp32): backward takes its exponential.
+/// Keys and values may lie apart: keys_values is [batch*keys, 2*kv_heads*head_size], the key heads
+/// and then the value heads of each row; of qkv only the queries are read.
 struct AttentionForward {
     std::int64_t batch = 0;
     std::int64_t seq = 0;
     std::int64_t heads = 0;
     std::int64_t kv_heads = 0;
     std::int64_t head_size = 0;
+    std::int64_t keys = 0;  ///< per sequence, in keys_values; 0: one per query, in qkv
+    AttentionMask mask = AttentionMask::causal;
     Slice qkv;
     Slice context;
     Slice statistics;
+    Slice keys_values{};
 
     friend bool operator==(const AttentionForward&, const AttentionForward&) = default;
 };
 
-/// Gradient of AttentionForward; recomputes the score blocks from qkv and statistics.
+/// Gradient of AttentionForward; recomputes the score blocks from qkv and statistics. With keys and
+/// values apart, grad_qkv is that of the queries, [batch*seq, heads*head_size]; context and
+/// statistics may be those over more keys than `keys_values` holds: then the gradients over all
+/// parts of the keys add up to the whole.
 struct AttentionBackward {
     std::int64_t batch = 0;
     std::int64_t seq = 0;
     std::int64_t heads = 0;
     std::int64_t kv_heads = 0;
     std::int64_t head_size = 0;
+    std::int64_t keys = 0;
+    AttentionMask mask = AttentionMask::causal;
     Slice qkv;
     Slice context;
     Slice statistics;
     Slice grad_context;
     Slice grad_qkv;
+    Slice keys_values{};
+    Slice grad_keys_values{};
 
     friend bool operator==(const AttentionBackward&, const AttentionBackward&) = default;
 };
@@ -126,6 +148,11 @@ enum class ElementwiseKind : std::uint8_t {
     unpermute_forward,   ///< y[s,h], weights[t,k] -> z[t,h]: weighted sum over a token's slots
     unpermute_backward,  ///< dz[t,h], y[s,h], weights[t,k] -> dy[s,h], dweights[t,k]
     concatenate,         ///< any number of x -> y: one after another
+    // Attention over a sequence in parts (context parallelism).
+    slice_columns,    ///< x[t,m] -> y[t,n]: its last n columns
+    join_columns,     ///< x[t,n-k], y[t,k] -> z[t,n]
+    attention_merge,  ///< context[t,n], statistics, those over other keys -> context, statistics
+                      ///< over both, in place; of one sequence
 };
 
 template <>
@@ -155,7 +182,10 @@ struct EnumNames<ElementwiseKind> {
                                                               "permute_backward",
                                                               "unpermute_forward",
                                                               "unpermute_backward",
-                                                              "concatenate");
+                                                              "concatenate",
+                                                              "slice_columns",
+                                                              "join_columns",
+                                                              "attention_merge");
 };
 
 struct Elementwise {

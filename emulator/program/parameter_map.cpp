@@ -223,7 +223,7 @@ ParameterMap parameter_map(const Model& model,
     pack.layers(map);
     if (first) {
         const bool learned = model.positions == Positions::learned;
-        pack.input_side(map, table, learned ? shape.seq * shape.hidden : 0);
+        pack.input_side(map, table, learned ? shape.positions * shape.hidden : 0);
     }
     pack.finish(map);
     if (shared_table) {

@@ -206,12 +206,23 @@ Attention read_attention(LineReader& line) {
     op.heads = line.keyed("heads");
     op.kv_heads = line.keyed("kv_heads");
     op.head_size = line.keyed("head_size");
+    if (line.next_is("keys")) {
+        op.keys = line.keyed("keys");
+        line.expect("mask");
+        op.mask = line.name<AttentionMask>();
+    }
     op.qkv = line.keyed_slice("qkv");
     op.context = line.keyed_slice("context");
     op.statistics = line.keyed_slice("statistics");
+    if (op.keys > 0) {
+        op.keys_values = line.keyed_slice("keys_values");
+    }
     if constexpr (std::is_same_v<Attention, AttentionBackward>) {
         op.grad_context = line.keyed_slice("grad_context");
         op.grad_qkv = line.keyed_slice("grad_qkv");
+        if (op.keys > 0) {
+            op.grad_keys_values = line.keyed_slice("grad_keys_values");
+        }
     }
     return op;
 }

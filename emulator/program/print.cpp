@@ -46,16 +46,18 @@ std::string text_of(const MatMul& op) {
 template <class Attention>
 std::string attention_text(std::string_view name, const Attention& op) {
     return fmt::format(
-        "{} batch {} seq {} heads {} kv_heads {} head_size {} qkv {} context {} statistics {}",
+        "{} batch {} seq {} heads {} kv_heads {} head_size {}{} qkv {} context {} statistics {}{}",
         name,
         op.batch,
         op.seq,
         op.heads,
         op.kv_heads,
         op.head_size,
+        op.keys > 0 ? fmt::format(" keys {} mask {}", op.keys, to_string(op.mask)) : "",
         text_of(op.qkv),
         text_of(op.context),
-        text_of(op.statistics));
+        text_of(op.statistics),
+        op.keys > 0 ? " keys_values " + text_of(op.keys_values) : "");
 }
 
 std::string text_of(const AttentionForward& op) {
@@ -63,10 +65,11 @@ std::string text_of(const AttentionForward& op) {
 }
 
 std::string text_of(const AttentionBackward& op) {
-    return fmt::format("{} grad_context {} grad_qkv {}",
+    return fmt::format("{} grad_context {} grad_qkv {}{}",
                        attention_text("attention_backward", op),
                        text_of(op.grad_context),
-                       text_of(op.grad_qkv));
+                       text_of(op.grad_qkv),
+                       op.keys > 0 ? " grad_keys_values " + text_of(op.grad_keys_values) : "");
 }
 
 std::string text_of(const Elementwise& op) {

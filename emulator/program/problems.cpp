@@ -86,12 +86,6 @@ void check_divides(std::string_view divisor_key,
 }
 
 void check_grid(const Layout& layout, std::vector<std::string>& problems) {
-    if (layout.cp > 1) {
-        problems.push_back(
-            fmt::format("cp: {} is not possible (context parallelism is not available in this "
-                        "version) leave cp at 1 and use tp or dp",
-                        layout.cp));
-    }
     const double ranks = static_cast<double>(layout.tp) * static_cast<double>(layout.cp) *
                          static_cast<double>(layout.dp) * static_cast<double>(layout.pp);
     if (ranks > std::numeric_limits<std::int32_t>::max()) {
@@ -116,6 +110,40 @@ void check_shards(const Model& model, const Layout& layout, std::vector<std::str
     }
 }
 
+void check_context_parallel(const Model& model,
+                            const Layout& layout,
+                            const TrainingSetup& setup,
+                            std::vector<std::string>& problems) {
+    if (layout.cp == 1) {
+        return;
+    }
+    const bool zigzag = setup.context_balance == ContextBalance::zigzag;
+    const std::int64_t parts = zigzag ? 2 * layout.cp : layout.cp;
+    if (model.seq % parts != 0) {
+        problems.push_back(fmt::format(
+            "cp: {} does not cut seq {} into {} equal parts (each context-parallel rank has {} of "
+            "them with context_balance {}) change cp or seq{}",
+            layout.cp,
+            model.seq,
+            parts,
+            zigzag ? "two" : "one",
+            to_string(setup.context_balance),
+            zigzag && model.seq % layout.cp == 0 ? ", or use context_balance contiguous" : ""));
+    }
+    if (model.experts > 0) {
+        problems.push_back(
+            fmt::format("cp: {} does not go with experts (expert parallelism over context-parallel "
+                        "ranks is not supported) use cp 1, or a model without experts",
+                        layout.cp));
+    }
+    if (setup.precision == Precision::fp8) {
+        problems.push_back(
+            fmt::format("precision: fp8 does not go with cp {} (scales of tensors that several "
+                        "attentions write are not supported) use bf16, or cp 1",
+                        layout.cp));
+    }
+}
+
 void check_sequence_parallel(const Model& model,
                              const Layout& layout,
                              const TrainingSetup& setup,
@@ -129,8 +157,8 @@ void check_sequence_parallel(const Model& model,
     if (on) {
         check_divides("tp",
                       layout.tp,
-                      "seq",
-                      model.seq,
+                      layout.cp > 1 ? "seq / cp" : "seq",
+                      model.seq / layout.cp,
                       "sequence parallelism gives each tensor-parallel rank an equal part of a "
                       "sequence",
                       problems);
@@ -143,7 +171,7 @@ void check_sequence_parallel(const Model& model,
             "overlap_tp: on needs sequence_parallel (gathering and scattering tokens go chunk by "
             "chunk beside a product, all-reduces do not) switch sequence_parallel on");
     }
-    const std::int64_t tokens = setup.micro_batch * model.seq;
+    const std::int64_t tokens = setup.micro_batch * (model.seq / layout.cp);
     if (tokens % (layout.tp * layout.tp) != 0) {
         problems.push_back(fmt::format(
             "overlap_tp: tp {0} x tp {0} does not divide the {1} tokens of a micro-batch (a rank's "
@@ -272,6 +300,7 @@ std::vector<std::string> problems_of(const Model& model,
     if (in_range) {
         check_grid(layout, problems);
         check_shards(model, layout, problems);
+        check_context_parallel(model, layout, setup, problems);
         check_sequence_parallel(model, layout, setup, problems);
         check_pipeline(model, layout, setup, problems);
         check_batch(model, layout, setup, problems);

@@ -62,7 +62,7 @@ struct Sharding {
                                    const TrainingSetup& setup);
 
 /// `from` to `to` in buckets, the last one shorter; in one with ZeRO 3, which moves whole units
-/// (Zhao et al., PyTorch FSDP, VLDB 2023, section 4.1). Of the ranks that share a bucket, rank r
+/// (Zhao et al., PyTorch FSDP, VLDB 2023, section 3). Of the ranks that share a bucket, rank r
 /// holds the r-th equal part.
 [[nodiscard]] std::vector<Bucket> cut(const Sharding& sharding, std::int64_t from, std::int64_t to);
 

@@ -20,6 +20,9 @@ class Uses {
 
     void operator()(const AttentionForward& op) {
         read(op.qkv);
+        if (op.keys > 0) {
+            read(op.keys_values);
+        }
         write(op.context);
         write(op.statistics);
     }
@@ -29,6 +32,10 @@ class Uses {
             read(slice);
         }
         write(op.grad_qkv);
+        if (op.keys > 0) {
+            read(op.keys_values);
+            write(op.grad_keys_values);
+        }
     }
 
     void operator()(const Elementwise& op) {

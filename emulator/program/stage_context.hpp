@@ -18,6 +18,15 @@ enum class WeightGradients : std::uint8_t {
     deferred,  ///< those of a layer's linear layers and their biases run in a block of their own
 };
 
+/// Of a rank with a part of every sequence.
+struct ContextParallel {
+    GroupId group;
+    std::int64_t ranks = 1;
+    std::int64_t rank = 0;  ///< position of this one
+    ContextExchange exchange = ContextExchange::ring;
+    ContextBalance balance = ContextBalance::zigzag;
+};
+
 struct StageContext {
     LocalShape shape;
     ParameterMap parameters;
@@ -28,8 +37,9 @@ struct StageContext {
     Mlp mlp = Mlp::gelu;
     Positions positions = Positions::learned;
     WeightGradients weight_gradients = WeightGradients::at_once;
-    std::optional<GroupId> tp;  ///< absent when tensor parallelism is 1
-    std::optional<GroupId> ep;  ///< absent when expert parallelism is 1
+    std::optional<GroupId> tp;          ///< absent when tensor parallelism is 1
+    std::optional<ContextParallel> cp;  ///< absent when context parallelism is 1
+    std::optional<GroupId> ep;          ///< absent when expert parallelism is 1
     ExpertRoutes routes{};
     std::int64_t expert_position = 0;  ///< of this rank in the expert-parallel group
 

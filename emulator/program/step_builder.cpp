@@ -23,6 +23,7 @@ StageContext context_of(const Model& model,
                         const TrainingSetup& setup,
                         WorldRank rank,
                         std::optional<GroupId> tp,
+                        std::optional<ContextParallel> cp,
                         std::optional<GroupId> ep) {
     const Stage stage = stage_of(layout, rank);
     const LocalShape shape = local_shape(model, layout, setup, stage);
@@ -38,6 +39,7 @@ StageContext context_of(const Model& model,
             .weight_gradients = setup.schedule == Schedule::zero_bubble ? WeightGradients::deferred
                                                                         : WeightGradients::at_once,
             .tp = tp,
+            .cp = cp,
             .ep = ep,
             .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.own_tokens)
                                         : ExpertRoutes(),
@@ -64,13 +66,14 @@ StepBuilder::StepBuilder(const Model& model,
                .blocks = {},
                .tasks = {}},
       tp_(join(GroupKind::tp)),
+      cp_(join_context_parallel()),
       dp_(join_data_parallel(sharding_of(model, layout, setup))),
       ep_(layout.ep > 1 ? join(GroupKind::ep) : std::nullopt),
       expert_dp_(join_experts(sharding_of(model, layout, setup))),
       pp_(join(GroupKind::pp)),
       embedding_(model.tied_embeddings ? join(GroupKind::embedding) : std::nullopt),
       model_group_(join(GroupKind::model)),
-      context_(context_of(model, layout, setup, rank, tp_, ep_)),
+      context_(context_of(model, layout, setup, rank, tp_, cp_, ep_)),
       buffers_(context_, pipeline_, setup, Stage{stage_}, chunks_),
       scalars_(place_scalars(context_, last())),
       milestones_(static_cast<std::size_t>(pipeline_.micro_batches * pipeline_.chunks)),
@@ -110,6 +113,19 @@ std::optional<GroupId> StepBuilder::join(GroupKind kind) {
     }
     program_.groups.push_back(std::move(group));
     return GroupId{static_cast<std::int64_t>(program_.groups.size()) - 1};
+}
+
+std::optional<ContextParallel> StepBuilder::join_context_parallel() {
+    const std::optional<GroupId> group = join(GroupKind::cp);
+    if (!group) {
+        return std::nullopt;
+    }
+    const Group& members = program_.groups[group->index()];
+    return ContextParallel{.group = *group,
+                           .ranks = members.size(),
+                           .rank = members.rank_of(program_.rank).value(),
+                           .exchange = setup_.context_exchange,
+                           .balance = setup_.context_balance};
 }
 
 /// Hybrid sharding takes the replicas apart into those that share state and those that copy it.

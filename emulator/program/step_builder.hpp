@@ -52,6 +52,7 @@ class StepBuilder {
     };
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
+    [[nodiscard]] std::optional<ContextParallel> join_context_parallel();
     [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Sharding& sharding);
     [[nodiscard]] std::optional<ShardGroup> join_experts(const Sharding& sharding);
     [[nodiscard]] std::vector<ParameterSync::Use> weight_uses() const;
@@ -127,6 +128,7 @@ class StepBuilder {
     std::vector<ModelChunk> chunks_;
     StepProgram program_;
     std::optional<GroupId> tp_;
+    std::optional<ContextParallel> cp_;
     std::optional<ShardGroup> dp_;
     std::optional<GroupId> ep_;
     std::optional<ShardGroup> expert_dp_;

@@ -52,6 +52,10 @@ void run_elementwise(const Elementwise& op,
         case ElementwiseKind::unpermute_backward:
         case ElementwiseKind::concatenate:
             return detail::run_routing(op, reads, writes, context);
+        case ElementwiseKind::slice_columns:
+        case ElementwiseKind::join_columns:
+        case ElementwiseKind::attention_merge:
+            return detail::run_context(op, reads, writes, context);
     }
 }
 

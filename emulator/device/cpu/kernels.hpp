@@ -65,6 +65,10 @@ void run_routing(const Elementwise& op,
                  std::span<const Operand> reads,
                  std::span<const Operand> writes,
                  const KernelContext& context);  // routers, permutations, concatenate
+void run_context(const Elementwise& op,
+                 std::span<const Operand> reads,
+                 std::span<const Operand> writes,
+                 const KernelContext& context);  // slice_columns .. attention_merge
 
 }  // namespace detail
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/program/expert_cases.hpp"
 
+#include <utility>
+
+#include "tests/support/sanitized_sample.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -67,7 +71,7 @@ std::vector<Case> expert_grid(std::int64_t most_ranks) {
             add_cases(layout, SequenceParallel::on, cases);
         }
     }
-    return cases;
+    return sanitized_sample(std::move(cases));
 }
 
 }  // namespace traindyno

@@ -106,6 +106,7 @@ bool works_in_place(const Op& op) {
         case ElementwiseKind::embedding_backward:
         case ElementwiseKind::sum_of_squares:
         case ElementwiseKind::gradient_add:
+        case ElementwiseKind::attention_merge:
             return true;
         default:
             return false;

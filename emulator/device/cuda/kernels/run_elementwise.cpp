@@ -45,6 +45,10 @@ Run kernel_of(ElementwiseKind kind) {
         case ElementwiseKind::unpermute_backward:
         case ElementwiseKind::concatenate:
             return detail::run_routing;
+        case ElementwiseKind::slice_columns:
+        case ElementwiseKind::join_columns:
+        case ElementwiseKind::attention_merge:
+            return detail::run_context;
         case ElementwiseKind::zero:
             return [](const Elementwise&,
                       detail::Operands,
