@@ -7,6 +7,7 @@
 
 #include "emulator/program/arena.hpp"
 #include "emulator/program/block_writer.hpp"
+#include "emulator/program/expert_exchange.hpp"
 
 namespace traindyno {
 
@@ -15,8 +16,7 @@ namespace traindyno {
 /// expert or sequence parallelism s = r and nothing travels. Shared experts run while tokens
 /// travel; experts are cut by tensor parallelism as an MLP is. With sequence parallelism every
 /// tensor rank routes and sends its own tokens, and what arrives on all of them is gathered before
-/// the experts and scattered after them (Megatron-LM, core/transformer/moe/token_dispatcher.py,
-/// MoEAlltoAllTokenDispatcher); else each sends all tokens.
+/// the experts and scattered after them; else each sends all tokens.
 class ExpertMlp {
   public:
     /// Takes what forward leaves for backward from `kept`.
@@ -25,12 +25,12 @@ class ExpertMlp {
     /// x and y are [t, h]. What is gathered or summed of them is that of the shared experts.
     void forward(const TokenRows& x, const TokenRows& y);
     void backward(const TokenRows& x, const TokenRows& dy, const TokenRows& dx);
+    /// What `backward` leaves out where weight gradients are deferred.
+    void weight_gradients(const TokenRows& x, const TokenRows& dy);
 
   private:
-    /// To the experts of other ranks, or back.
-    enum class Way : std::uint8_t { dispatch, combine };
-    /// Of rows that arrived: as all-to-all delivers them, and as products take them.
-    enum class Order : std::uint8_t { by_sender, by_expert };
+    using Way = ExpertExchange::Way;
+    using Order = ExpertExchange::Order;
 
     /// [t, h] computed beside the routed experts, and what a reader waits for.
     struct Beside {
@@ -39,11 +39,6 @@ class ExpertMlp {
     };
 
     // Each returns what a reader of its last argument waits for.
-    After exchange(Way way, const Slice& in, const Slice& out, const After& after);
-    /// Of all tensor ranks, with sequence parallelism.
-    After gather(const Slice& own, const Slice& all, const After& after);
-    After scatter(const Slice& all, const Slice& own, const After& after);
-    After sort(Order to, const Slice& from, const Slice& sorted, const After& after);
     After experts_forward(const Slice& processed, const After& arrived);
     After experts_backward(const Slice& dprocessed, const Slice& ddispatched, const After& arrived);
     void down_weight_gradients(const Slice& dprocessed);
@@ -55,6 +50,8 @@ class ExpertMlp {
                                          const TokenRows& dx);
     /// [t, h] of this rank's tokens beside `routed`.
     [[nodiscard]] TokenRows take_beside(const TokenRows& routed);
+    /// `kept` where it has a place, else scratch.
+    [[nodiscard]] Slice kept_or(const Slice& kept, std::int64_t elements);
     /// Adds what the shared experts made to `routed`, if there are any.
     void add_shared(const Slice& routed, const Beside& shared, const Slice& sum);
     [[nodiscard]] Slice router_backward(const Slice& x, const Slice& dweights);
@@ -70,27 +67,11 @@ class ExpertMlp {
     [[nodiscard]] Linear expert_up(std::int64_t local) const;
     [[nodiscard]] Linear expert_down(std::int64_t local) const;
 
-    /// Whether rows leave this rank.
-    [[nodiscard]] bool travels() const { return stage_.ep || stage_.sequence_parallel(); }
-
-    /// Rows between the exchange over ep, which has `outside` on its other side, and the gathering
-    /// over tp, which has `inside`.
-    [[nodiscard]] Slice between(const Slice& outside, const Slice& inside);
-    /// Whether rows arrive in another order than products take them.
-    [[nodiscard]] bool sorts() const;
-    /// Rows from one sender to one expert each, in the order `to`.
-    [[nodiscard]] std::vector<Slice> pieces(Order to, const Slice& from) const;
-    /// Of this rank's experts before `local`, from one sender.
-    [[nodiscard]] std::int64_t rows_before(std::int64_t local) const;
-    [[nodiscard]] std::int64_t rows_of(std::int64_t local) const;
-    /// An expert's part of a buffer of r rows by expert.
-    [[nodiscard]] Slice rows(const Slice& all, std::int64_t local) const;
-
     /// Calls `visit(local)` for the experts that get any tokens.
     template <class Visit>
     void for_experts(Visit&& visit) {
         for (std::int64_t local = 0; local < shape_.local_experts; ++local) {
-            if (rows_of(local) > 0) {
+            if (exchange_.rows_of(local) > 0) {
                 visit(local);
             }
         }
@@ -101,9 +82,10 @@ class ExpertMlp {
     const LayerParameters& weights_;
     BlockWriter& block_;
     Arena& scratch_;
-    std::int64_t tokens_;    ///< t
-    std::int64_t slots_;     ///< s
-    std::int64_t senders_;   ///< ranks that r rows come from
+    std::int64_t tokens_;  ///< t
+    bool deferred_;        ///< weight gradients run in a block of their own
+    std::int64_t slots_;   ///< s
+    ExpertExchange exchange_;
     std::int64_t received_;  ///< r
     Slice logits_;           ///< [t, experts]
     Slice routing_weights_;  ///< [t, top_k]
@@ -113,7 +95,11 @@ class ExpertMlp {
     Slice combined_;         ///< [s, h], outputs back at their tokens
     Slice shared_up_;        ///< [t, shared_up_width]
     Slice shared_activated_;
-    Slice dup_;  ///< [r, expert_up_width], gradient of up_
+    // Gradients, kept where those of weights are deferred.
+    Slice dprocessed_;  ///< [r, h], of the experts' outputs
+    Slice dup_;         ///< [r, expert_up_width]
+    Slice dlogits_;     ///< [t, experts]
+    Slice shared_dup_;  ///< [t, shared_up_width]
 };
 
 }  // namespace traindyno

@@ -61,16 +61,22 @@ Activations place_activations(const StageContext& stage, LayerKind kind, BlockAr
 /// Deferred weight gradients read them after the backward: those of queries, keys and values and of
 /// the projection take the places of activations that nothing reads any more when they are written.
 OutputGradients place_gradients(const StageContext& stage,
+                                LayerKind kind,
                                 const Activations& at,
                                 BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     OutputGradients gradients;
-    if (stage.weight_gradients == WeightGradients::deferred) {
-        gradients.qkv = at.up;
-        gradients.qkv.elements = shape.tokens * shape.qkv_width;
-        gradients.projection = at.residual;
-        gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
+    if (stage.weight_gradients == WeightGradients::at_once) {
+        return gradients;
     }
+    gradients.projection = at.residual;
+    if (kind == LayerKind::experts) {
+        gradients.qkv = arenas.saved.take(shape.tokens * shape.qkv_width);
+        return gradients;
+    }
+    gradients.qkv = at.up;
+    gradients.qkv.elements = shape.tokens * shape.qkv_width;
+    gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
     return gradients;
 }
 
@@ -115,7 +121,7 @@ class LayerWriter {
           scratch_(arenas.scratch),
           linears_(linears_of(stage, kind)),
           at_(place_activations(stage, kind, arenas)),
-          kept_(place_gradients(stage, at_, arenas)),
+          kept_(place_gradients(stage, kind, at_, arenas)),
           block_(std::move(name), phase, stage) {
         block_.set_weight_gradients(stage.weight_gradients);
         if (kind == LayerKind::experts) {
@@ -155,9 +161,14 @@ class LayerWriter {
 
     /// What `backward` leaves out where weight gradients are deferred, in its order.
     void weight_gradients() {
-        block_.row_parallel_weight_gradient(
-            linears_.down, at_.activated, gathered_gradient(ends_.grad_output));
-        block_.column_parallel_weight_gradient(linears_.up, gathered_input(at_.norm2), kept_.up);
+        const TokenRows dy = gathered_gradient(ends_.grad_output);
+        const TokenRows x = gathered_input(at_.norm2);
+        if (experts_) {
+            experts_->weight_gradients(x, dy);
+        } else {
+            block_.row_parallel_weight_gradient(linears_.down, at_.activated, dy);
+            block_.column_parallel_weight_gradient(linears_.up, x, kept_.up);
+        }
         block_.row_parallel_weight_gradient(
             linears_.projection, at_.context, gathered_gradient(kept_.projection));
         block_.column_parallel_weight_gradient(linears_.qkv, gathered_input(at_.norm1), kept_.qkv);
@@ -384,8 +395,11 @@ Block layer_backward(const StageContext& stage,
     return writer.take();
 }
 
-Block layer_weights(const StageContext& stage, const LayerEnds& ends, BlockArenas& arenas) {
-    LayerWriter writer(stage, LayerKind::dense, ends, arenas, "layer_weights", Phase::weights);
+Block layer_weights(const StageContext& stage,
+                    LayerKind kind,
+                    const LayerEnds& ends,
+                    BlockArenas& arenas) {
+    LayerWriter writer(stage, kind, ends, arenas, "layer_weights", Phase::weights);
     writer.weight_gradients();
     return writer.take();
 }

@@ -35,9 +35,9 @@ struct BlockArenas {
                                    LayerKind kind,
                                    const LayerEnds& ends,
                                    BlockArenas& arenas);
-/// Gradients of the weights of linear layers and their biases, where backward leaves them out: of a
-/// layer with an MLP.
+/// Gradients of the weights of linear layers and their biases, where backward leaves them out.
 [[nodiscard]] Block layer_weights(const StageContext& stage,
+                                  LayerKind kind,
                                   const LayerEnds& ends,
                                   BlockArenas& arenas);
 

@@ -228,7 +228,7 @@ const StepBuilder::LayerBlocks& StepBuilder::layer_blocks(std::int64_t layer, co
         {.kind = kind, .ends = ends, .forward = forward, .backward = backward, .weights = {}});
     if (context_.weight_gradients == WeightGradients::deferred) {
         BlockArenas again = buffers_.arenas_of(ends);
-        layers_.back().weights = add_block(program_, layer_weights(context_, ends, again));
+        layers_.back().weights = add_block(program_, layer_weights(context_, kind, ends, again));
     }
     return layers_.back();
 }

@@ -197,6 +197,20 @@ TEST(SequenceParallel, gives_those_of_whole_tokens_in_experts_of_one_rank_and_of
     }
 }
 
+TEST(SequenceParallel, gives_those_of_whole_tokens_with_weight_gradients_deferred) {
+    for (const Model& model : {llama(), mixture()}) {
+        for (Layout layout : layouts()) {
+            layout.ep = model.experts > 0 ? layout.dp : 1;
+            TrainingSetup setup{
+                .micro_batch = 1, .global_batch = 3 * layout.dp, .bucket = Bytes{128}};
+            const Result whole = train(model, layout, setup);
+            setup.sequence_parallel = SequenceParallel::on;
+            setup.schedule = Schedule::zero_bubble;
+            expect_same(train(model, layout, setup), whole, model.name + " " + to_string(layout));
+        }
+    }
+}
+
 /// The same sizes as above carry marks once the buffers are longer.
 TEST(SequenceParallel, moves_marked_values_unchanged) {
     Model model = gpt();

@@ -49,7 +49,7 @@ Model llama() {
     return model;
 }
 
-/// A layer with an MLP, and two of experts of which a token visits half.
+/// A layer with an MLP, the others with experts of which a token visits half.
 Model mixture() {
     Model model = llama();
     model.name = "mixture";
@@ -307,12 +307,13 @@ class Trainer {
     std::vector<Names> names_;
 };
 
-/// The same training without sharding.
+/// The same training without sharding, its backwards in one piece.
 Training plain(Training training) {
     training.layout.shard = 0;
     training.setup.zero = Zero::none;
     training.setup.gradient_reduction = GradientReduction::last_micro_batch;
     training.setup.gradient_type = DType::fp32;
+    training.setup.schedule = Schedule::one_f_one_b;
     return training;
 }
 
@@ -407,6 +408,8 @@ std::vector<Training> trainings() {
         training("experts_alone_zero2_every", two_of_two, Zero::gradients, 2, every),
         training("experts_alone_zero3", two_of_two, Zero::parameters, 1),
         training("experts_alone_zero3_last", two_of_two, Zero::parameters, 2),
+        training("experts_deferred", {.ep = 2, .dp = 2, .pp = 2}, Zero::none, 3),
+        training("experts_deferred_zero1", {.ep = 2, .dp = 4, .pp = 2}, Zero::optimizer, 3),
         training("llama_zero2", two, Zero::gradients, 1),
         training("llama_zero3", two, Zero::parameters, 2, every)};
     for (Training& item : list) {
@@ -415,6 +418,10 @@ std::vector<Training> trainings() {
         }
         if (item.name.starts_with("experts")) {
             item.model = mixture();
+            item.model.layers = 2 * item.layout.pp;
+        }
+        if (item.name.find("deferred") != std::string::npos) {
+            item.setup.schedule = Schedule::zero_bubble;
         }
     }
     return list;

@@ -44,6 +44,18 @@ Model llama() {
     return model;
 }
 
+/// One layer with an MLP, one with experts.
+Model mixture() {
+    Model model = llama();
+    model.name = "mixture";
+    model.experts = 8;
+    model.top_k = 2;
+    model.expert_ffn = 96;
+    model.shared_experts = 1;
+    model.dense_layers = 1;
+    return model;
+}
+
 /// One rank's program on a cpu device; communication-free layouts only.
 class Trainer {
   public:
@@ -204,7 +216,9 @@ INSTANTIATE_TEST_SUITE_P(Models,
                                          StepCase{"gpt_selective", gpt(), Recompute::selective},
                                          StepCase{"gpt_full", gpt(), Recompute::full},
                                          StepCase{"llama", llama()},
-                                         StepCase{"llama_full", llama(), Recompute::full}),
+                                         StepCase{"llama_full", llama(), Recompute::full},
+                                         StepCase{"mixture", mixture()},
+                                         StepCase{"mixture_full", mixture(), Recompute::full}),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace

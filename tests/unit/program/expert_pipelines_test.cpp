@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "emulator/model/forward_flops.hpp"
+#include "emulator/program/flops.hpp"
 #include "emulator/program/stage_layers.hpp"
 #include "emulator/program/verify.hpp"
 #include "emulator/program/volume.hpp"
@@ -101,6 +103,77 @@ TEST(ExpertPipelines, shard_experts_of_one_rank_with_all_else) {
             setup.zero = zero;
             check({.model = eight_layers(5), .layout = layout, .setup = setup});
         }
+    }
+}
+
+/// Stages of a zero-bubble pipeline with layers of one kind, of the other and of both.
+std::vector<Case> deferred_cases() {
+    std::vector<Case> list;
+    for (const Layout& layout : {Layout{.pp = 2},
+                                 Layout{.ep = 2, .dp = 2, .pp = 2},
+                                 Layout{.ep = 2, .dp = 4, .pp = 3},
+                                 Layout{.tp = 2, .ep = 2, .dp = 2, .pp = 2},
+                                 Layout{.tp = 2, .pp = 2}}) {
+        for (const std::int64_t dense : {0, 1, 3}) {
+            for (const Overlap overlap : {Overlap::off, Overlap::on}) {
+                TrainingSetup setup = setup_of(layout, 4, 2);
+                setup.schedule = Schedule::zero_bubble;
+                setup.overlap_p2p = setup.overlap_gradients = overlap;
+                setup.expert_skew = 0.5;
+                setup.zero = layout.dp > 1 && overlap == Overlap::on ? Zero::optimizer : Zero::none;
+                setup.sequence_parallel = layout.tp > 1 && overlap == Overlap::on
+                                              ? SequenceParallel::on
+                                              : SequenceParallel::off;
+                Model model = eight_layers(dense);
+                model.layers = 2 * layout.pp;
+                list.push_back({.model = model, .layout = layout, .setup = setup});
+            }
+        }
+    }
+    return list;
+}
+
+TEST(ExpertPipelines, go_with_deferred_weight_gradients) {
+    for (const Case& at : deferred_cases()) {
+        ASSERT_EQ(problems_of(at.model, at.layout, at.setup), none) << at.text();
+        check(at);
+    }
+}
+
+TEST(ExpertPipelines, of_deferred_weight_gradients_verify_in_aliased_memory) {
+    for (Case at : deferred_cases()) {
+        at.setup.memory = MemoryMode::aliased;
+        at.setup.zero = Zero::none;
+        const auto programs = build_all(at.model, at.layout, at.setup);
+        ASSERT_EQ(verify(programs), none) << at.text();
+        ASSERT_EQ(races_in(programs.back()), none) << at.text();
+    }
+}
+
+/// Of each product backward has, one is that of a weight: half of its work, without attention's
+/// core, the head and the embedding.
+TEST(ExpertPipelines, defer_the_products_of_weights_and_nothing_else) {
+    for (const Case& at : deferred_cases()) {
+        Flops weights;
+        TrainingSetup undivided = at.setup;
+        undivided.schedule = Schedule::one_f_one_b;
+        for (std::int64_t rank = 0; rank < at.layout.ranks(); ++rank) {
+            const StepProgram whole = build_step(at.model, at.layout, undivided, WorldRank{rank});
+            const StepProgram cut = build_step(at.model, at.layout, at.setup, WorldRank{rank});
+            EXPECT_EQ(executed_flops(cut, Phase::forward), executed_flops(whole, Phase::forward));
+            EXPECT_EQ(executed_flops(cut, Phase::backward) + executed_flops(cut, Phase::weights),
+                      executed_flops(whole, Phase::backward))
+                << at.text();
+            weights += executed_flops(cut, Phase::weights);
+        }
+        const ForwardFlops once = forward_flops_per_token(at.model);
+        const bool sequence = at.setup.sequence_parallel == SequenceParallel::on;
+        const double routers = static_cast<double>(sequence ? 0 : at.layout.tp - 1) * 2 *
+                               static_cast<double>(at.model.hidden * at.model.experts *
+                                                   (at.model.layers - at.model.dense_layers));
+        const auto tokens = static_cast<double>(at.setup.global_batch * at.model.seq);
+        const double expected = tokens * (once.linear.value() + routers);
+        EXPECT_NEAR(weights.value(), expected, 1e-9 * expected) << at.text();
     }
 }
 

@@ -431,8 +431,6 @@ TEST(ExpertProblems, name_the_key_the_reason_and_a_way_out) {
         w.setup.sequence_parallel = SequenceParallel::on;
         w.setup.expert_skew = 2;
     });
-    expect("experts: 8 does not go with schedule zero-bubble",
-           [](Wrong& w) { w.setup.schedule = Schedule::zero_bubble; });
     expect("precision: fp8", [](Wrong& w) { w.setup.precision = Precision::fp8; });
     expect("shard: 2 does not go with ep 2", [](Wrong& w) {
         w.setup.zero = Zero::optimizer;
