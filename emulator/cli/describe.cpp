@@ -260,13 +260,17 @@ std::string devices_with(std::vector<MachineProfile> machines, Bytes needed) {
 void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost) {
     const TrainingSetup& setup = request.setup;
     line(text,
-         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{}{}{})",
+         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{}{}{}{})",
          to_string(request.layout),
          described(setup.precision),
          setup.micro_batch,
          to_string(setup.recompute),
          setup.zero == Zero::none ? "" : fmt::format(", zero {}", to_string(setup.zero)),
          setup.sequence_parallel == SequenceParallel::on ? ", sequence parallel" : "",
+         request.layout.cp > 1 ? fmt::format(", {} of keys and values, {} parts",
+                                             to_string(setup.context_exchange),
+                                             to_string(setup.context_balance))
+                               : "",
          request.layout.pp > 1 ? fmt::format(", stage {} needs most", cost.stage.value()) : "");
     for (const MemoryItem& item : cost.memory) {
         line(text, "  {:<16}{:>12}", item.name, format_bytes(item.bytes));

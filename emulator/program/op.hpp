@@ -151,8 +151,8 @@ enum class ElementwiseKind : std::uint8_t {
     // Attention over a sequence in parts (context parallelism).
     slice_columns,    ///< x[t,m] -> y[t,n]: its last n columns
     join_columns,     ///< x[t,n-k], y[t,k] -> z[t,n]
-    attention_merge,  ///< context[t,n], statistics, those over other keys -> context, statistics
-                      ///< over both, in place; of one sequence
+    attention_merge,  ///< context[t,n], statistics, those over other keys [heads, t] -> both over
+                      ///< all keys, in place: of one sequence's last t queries
 };
 
 template <>
