@@ -160,10 +160,7 @@ Table model_table(const Study& study) {
     if (std::any_of(study.points.begin(), study.points.end(), [](const Point& point) {
             return point.layout.cp > 1;
         })) {
-        add("Context parallelism",
-            fmt::format("{} of keys and values, {} parts",
-                        to_string(setup.context_exchange),
-                        to_string(setup.context_balance)));
+        add("Context parallelism", context_text(setup));
     }
     add("Tensor-parallel overlap", std::string(to_string(setup.overlap_tp)));
     if (setup.zero != Zero::none) {
