@@ -266,8 +266,10 @@ using ComputeOp =
 using CommOp = std::variant<Collective, Send, Recv>;
 using Op = std::variant<ComputeOp, CommOp>;
 
-/// Floating-point operations that `op` executes. Causal attention counts the full square, as the
-/// papers do (Narayanan et al., SC'21, appendix); element-wise kernels count none.
+/// Floating-point operations of `op`. Causal attention counts the full square, as the papers do
+/// (Narayanan et al., SC'21, appendix). Of a sequence in parts, attention to another part counts
+/// twice, for itself and for its mirror image above the diagonal, which nobody computes: so the
+/// parts add up to the square. Element-wise kernels count none.
 [[nodiscard]] Flops flops(const ComputeOp& op);
 
 /// What `step` updates or reads in `space`.
