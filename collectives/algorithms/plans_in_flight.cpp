@@ -33,7 +33,7 @@ class PlanOperation final : public Pending::Operation {
     PlanOperation& operator=(PlanOperation&&) = delete;
 
     [[nodiscard]] bool advance() override {
-        all_->advance();
+        all_->advance_in_turn(seen_);
         return run_->complete();
     }
 
@@ -44,6 +44,7 @@ class PlanOperation final : public Pending::Operation {
   private:
     std::shared_ptr<PlansInFlight> all_;
     std::shared_ptr<PlanRun> run_;
+    std::uint64_t seen_ = 0;  ///< no round yet
 };
 
 }  // namespace
@@ -58,7 +59,15 @@ Pending PlansInFlight::begin(const std::shared_ptr<PlansInFlight>& all, PlanTask
     return Pending{std::make_unique<PlanOperation>(all, run)};
 }
 
+void PlansInFlight::advance_in_turn(std::uint64_t& seen) {
+    if (seen == rounds_) {
+        advance();
+    }
+    seen = rounds_;
+}
+
 void PlansInFlight::advance() {
+    ++rounds_;
     for (const std::shared_ptr<PlanRun>& run : running_) {
         run->advance();
         if (run->failed()) {

@@ -2,6 +2,7 @@
 // Many plans under way at a time.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,11 @@ class PlansInFlight {
     [[nodiscard]] static Pending begin(const std::shared_ptr<PlansInFlight>& all, PlanTask task);
 
     void advance();
+
+    /// For one that is asked in turn with others, and saw `seen` rounds before: advances all unless
+    /// another one has since.
+    void advance_in_turn(std::uint64_t& seen);
+
     /// Runs no further: its peers may never come. Messages may still arrive in its scratch memory.
     void abandon(const std::shared_ptr<PlanRun>& run);
 
@@ -23,6 +29,7 @@ class PlansInFlight {
     ScratchPool pool_;
     std::vector<ScratchPool::Block> abandoned_;  ///< of failed plans too
     std::vector<std::shared_ptr<PlanRun>> running_;
+    std::uint64_t rounds_ = 0;  ///< in which all were advanced
 };
 
 }  // namespace traindyno

@@ -38,8 +38,8 @@ std::unique_ptr<Communicator> inside_node(std::unique_ptr<Communicator> plain,
     }
 }
 
-std::unique_ptr<Communicator> ring(std::unique_ptr<Communicator> plain) {
-    return make_planned_communicator(std::move(plain), Algorithm::ring);
+std::unique_ptr<Communicator> ring_of_hosts(std::unique_ptr<Communicator> plain) {
+    return make_planned_communicator(std::move(plain), Algorithm::ring, &chunking_between_hosts);
 }
 
 Candidate two_levels(const std::string& node, const std::shared_ptr<SharedHeap>& heap) {
@@ -52,7 +52,7 @@ Candidate two_levels(const std::string& node, const std::shared_ptr<SharedHeap>&
                          [heap](std::unique_ptr<Communicator> node_ranks) {
                              return inside_node(std::move(node_ranks), heap);
                          },
-                     .across = &ring});
+                     .across = &ring_of_hosts});
             }};
 }
 

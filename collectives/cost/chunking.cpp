@@ -15,6 +15,9 @@ constexpr std::int64_t tree_strand_bytes = std::int64_t{1} << 19;
 constexpr std::int64_t least_part_bytes = std::int64_t{1} << 16;
 /// Plans of very large messages stay small.
 constexpr std::int64_t most_strands = 256;
+/// Below 64 KiB with its header: btl_tcp_eager_limit of Open MPI 4.1 (ompi_info).
+constexpr std::int64_t unasked_bytes = 60 << 10;
+constexpr std::int64_t unasked_lanes = 8;
 
 }  // namespace
 
@@ -46,6 +49,22 @@ Chunking chunking_for(Algorithm algorithm,
             break;
     }
     return {};
+}
+
+Chunking chunking_between_hosts(Algorithm algorithm,
+                                CollectiveOp op,
+                                std::int64_t bytes,
+                                std::int64_t ranks,
+                                std::int64_t element_size) {
+    if (algorithm != Algorithm::ring && algorithm != Algorithm::scatter_all_gather) {
+        return chunking_for(algorithm, op, bytes, ranks, element_size);
+    }
+    // Whatever the operation, a message is a strand's share of one part.
+    const std::int64_t part = bytes / ranks;
+    const std::int64_t wanted = (part + unasked_bytes - 1) / unasked_bytes;
+    const std::int64_t most = std::clamp(part / element_size, std::int64_t{1}, most_strands);
+    const std::int64_t strands = std::clamp(wanted, std::int64_t{1}, most);
+    return {.strands = strands, .lanes = std::min(strands, unasked_lanes)};
 }
 
 }  // namespace traindyno

@@ -24,4 +24,12 @@ struct Chunking {
                                     std::int64_t ranks,
                                     std::int64_t element_size);
 
+/// The same between hosts: messages of a ring are short enough for TCP to be sent unasked. Longer
+/// ones wait for the receiver's answer, which waits in turn behind the data of its direction.
+[[nodiscard]] Chunking chunking_between_hosts(Algorithm algorithm,
+                                              CollectiveOp op,
+                                              std::int64_t bytes,
+                                              std::int64_t ranks,
+                                              std::int64_t element_size);
+
 }  // namespace traindyno

@@ -16,6 +16,7 @@
 #include "collectives/mpi/check.hpp"
 #include "collectives/mpi/element_types.hpp"
 #include "collectives/mpi/exchange_layout.hpp"
+#include "collectives/mpi/messages_in_flight.hpp"
 #include "collectives/mpi/request_operation.hpp"
 #include "collectives/serial/serial_communicator.hpp"
 #include "emulator/base/unique_handle.hpp"
@@ -89,11 +90,13 @@ class MpiCommunicator final : public Communicator {
                     GroupRank rank,
                     std::int64_t size,
                     std::shared_ptr<const ElementTypes> types,
+                    std::shared_ptr<MessagesInFlight> messages,
                     MpiLimits limits)
         : comm_(std::move(comm)),
           rank_(rank),
           size_(size),
           types_(std::move(types)),
+          messages_(std::move(messages)),
           limits_(limits) {}
 
     [[nodiscard]] GroupRank rank() const override { return rank_; }
@@ -145,11 +148,13 @@ class MpiCommunicator final : public Communicator {
     GroupRank rank_;
     std::int64_t size_;
     std::shared_ptr<const ElementTypes> types_;
+    std::shared_ptr<MessagesInFlight> messages_;
     MpiLimits limits_;
 };
 
 std::unique_ptr<Communicator> wrap(UniqueComm comm,
                                    const std::shared_ptr<const ElementTypes>& types,
+                                   const std::shared_ptr<MessagesInFlight>& messages,
                                    MpiLimits limits) {
     int rank = 0;
     int size = 0;
@@ -158,7 +163,8 @@ std::unique_ptr<Communicator> wrap(UniqueComm comm,
     if (size == 1) {
         return std::make_unique<SerialCommunicator>(&abort_mpi_job);
     }
-    return std::make_unique<MpiCommunicator>(std::move(comm), GroupRank{rank}, size, types, limits);
+    return std::make_unique<MpiCommunicator>(
+        std::move(comm), GroupRank{rank}, size, types, messages, limits);
 }
 
 Pending MpiCommunicator::all_reduce(std::span<const std::byte> in,
@@ -326,36 +332,26 @@ Pending MpiCommunicator::averaged(Pending sum,
 Pending MpiCommunicator::send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) {
     TD_EXPECT(peer.value() >= 0);  // MPI gives negative ranks meanings of their own
     const ByteLayout layout{buffer.size(), 1, limits_.largest_count};
-    auto operation = std::make_unique<RequestOperation>();
-    TD_MPI(MPI_Isend(buffer.data(),
-                     layout.count(),
-                     layout.type(),
-                     peer.value(),
-                     tag,
-                     comm_.get(),
-                     operation->add()));
-    return Pending{std::move(operation)};
+    MPI_Request request = MPI_REQUEST_NULL;
+    TD_MPI(MPI_Isend(
+        buffer.data(), layout.count(), layout.type(), peer.value(), tag, comm_.get(), &request));
+    return MessagesInFlight::add(messages_, request);
 }
 
 Pending MpiCommunicator::recv(std::span<std::byte> buffer, GroupRank peer, std::int32_t tag) {
     TD_EXPECT(peer.value() >= 0 && tag >= 0);
     const ByteLayout layout{buffer.size(), 1, limits_.largest_count};
-    auto operation = std::make_unique<RequestOperation>();
-    TD_MPI(MPI_Irecv(buffer.data(),
-                     layout.count(),
-                     layout.type(),
-                     peer.value(),
-                     tag,
-                     comm_.get(),
-                     operation->add()));
-    return Pending{std::move(operation)};
+    MPI_Request request = MPI_REQUEST_NULL;
+    TD_MPI(MPI_Irecv(
+        buffer.data(), layout.count(), layout.type(), peer.value(), tag, comm_.get(), &request));
+    return MessagesInFlight::add(messages_, request);
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(std::int32_t color, std::int32_t key) {
     TD_EXPECT(color >= 0);
     MPI_Comm part = MPI_COMM_NULL;
     TD_MPI(MPI_Comm_split(comm_.get(), color, key, &part));
-    return wrap(UniqueComm{part}, types_, limits_);
+    return wrap(UniqueComm{part}, types_, messages_, limits_);
 }
 
 void MpiCommunicator::abort(int exit_code, std::string_view reason) noexcept {
@@ -365,7 +361,10 @@ void MpiCommunicator::abort(int exit_code, std::string_view reason) noexcept {
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm handle, MpiLimits limits) {
-    return wrap(UniqueComm{handle}, std::make_shared<const ElementTypes>(), limits);
+    return wrap(UniqueComm{handle},
+                std::make_shared<const ElementTypes>(),
+                std::make_shared<MessagesInFlight>(),
+                limits);
 }
 
 }  // namespace traindyno

@@ -20,6 +20,7 @@ constexpr std::size_t line = 64;
 void stream_lines(const std::byte* from, std::byte* to, std::size_t bytes) {
 #if defined(__x86_64__)
     for (std::size_t at = 0; at < bytes; at += line) {
+        __builtin_prefetch(from + std::min(at + fetch_ahead, bytes - 1));
         const auto* const source = reinterpret_cast<const __m128i*>(from + at);
         auto* const target = reinterpret_cast<__m128i*>(to + at);
         const __m128i a = _mm_loadu_si128(source);
@@ -34,6 +35,17 @@ void stream_lines(const std::byte* from, std::byte* to, std::size_t bytes) {
 #else
     std::memcpy(to, from, bytes);
 #endif
+}
+
+/// Through the caches.
+void cache_lines(const std::byte* from, std::byte* to, std::size_t bytes) {
+    constexpr std::size_t step = 1024;
+    std::size_t at = 0;
+    for (; at + fetch_ahead + step <= bytes; at += step) {
+        prefetch_lines(from + at + fetch_ahead, step);
+        std::memcpy(to + at, from + at, step);
+    }
+    std::memcpy(to + at, from + at, bytes - at);
 }
 
 }  // namespace
@@ -57,8 +69,8 @@ void copy_bytes(const std::byte* from, std::byte* to, std::size_t bytes, Stores 
     if (bytes == 0) {
         return;  // null pointers are allowed then
     }
-    if (stores == Stores::cached) {
-        std::memcpy(to, from, bytes);
+    if (stores != Stores::streamed) {
+        cache_lines(from, to, bytes);
         return;
     }
     stream_bytes(from, to, bytes);

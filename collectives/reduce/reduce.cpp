@@ -17,8 +17,12 @@ namespace traindyno {
 
 namespace {
 
-/// Elements reduced at a time: the accumulators stay in the first-level cache.
-constexpr std::size_t block_elements = 1024;
+/// Bytes of each input reduced at a time: few enough that what is asked for ahead of them arrives
+/// while they are reduced and written (measured: memory_bench).
+constexpr std::size_t block_bytes = 1024;
+
+template <class T>
+constexpr std::size_t block_elements = block_bytes / sizeof(T);
 /// Inputs read side by side: the accumulators are loaded and stored once for all of them.
 constexpr std::size_t widest = 4;
 
@@ -133,7 +137,7 @@ void add_blocks(const Blocks<T>& blocks, Accumulator<T>* sums) {
 template <class Operation>
 void add_fp16(const Blocks<Fp16>& blocks, float* sums) {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): written before it is read
-    std::array<std::array<float, block_elements>, widest> widened;
+    std::array<std::array<float, block_elements<Fp16>>, widest> widened;
     Blocks<float> floats{.inputs = blocks.inputs, .count = blocks.count, .start = blocks.start};
     for (std::size_t k = 0; k < blocks.inputs; ++k) {
         widen(blocks.at[k], widened[k].data(), blocks.count);
@@ -167,10 +171,10 @@ void round(const float* sums, Bf16* to, std::size_t count) {
     }
 }
 
-/// Elements [first, first + count) of all inputs into `sums`.
+/// `count` elements of all inputs from byte `at` on into `sums`.
 template <class T, class Operation>
 void accumulate(std::span<const std::byte* const> inputs,
-                std::size_t first,
+                std::size_t at,
                 std::size_t count,
                 Accumulator<T>* sums) {
     for (std::size_t input = 0; input < inputs.size(); input += widest) {
@@ -178,7 +182,7 @@ void accumulate(std::span<const std::byte* const> inputs,
                          .count = count,
                          .start = input == 0 ? Start::fresh : Start::continued};
         for (std::size_t k = 0; k < blocks.inputs; ++k) {
-            blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k]) + first;
+            blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k] + at);
         }
         if constexpr (std::is_same_v<T, Fp16>) {
             add_fp16<Operation>(blocks, sums);
@@ -187,6 +191,16 @@ void accumulate(std::span<const std::byte* const> inputs,
         } else {
             add_blocks<Operation>(blocks, sums);
         }
+    }
+}
+
+/// The block that begins at `at`, of all inputs.
+void prefetch_block(std::span<const std::byte* const> inputs, std::size_t at, std::size_t bytes) {
+    if (at >= bytes) {
+        return;
+    }
+    for (const std::byte* const input : inputs) {
+        prefetch_lines(input + at, std::min(block_bytes, bytes - at));
     }
 }
 
@@ -201,14 +215,17 @@ void reduce_typed(std::span<const std::byte* const> inputs,
                   const ReduceRule& rule,
                   Stores stores) {
     TD_EXPECT(bytes % sizeof(T) == 0);
-    const auto write = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
+    const auto write_first = stores == Stores::streamed ? &stream_bytes : &cache_bytes;
+    const auto write = stores == Stores::cached ? &cache_bytes : &stream_bytes;
     // NOLINTBEGIN(cppcoreguidelines-pro-type-member-init): written before they are read
-    alignas(64) std::array<Accumulator<T>, block_elements> sums;
-    alignas(64) std::array<T, is_half<T> ? block_elements : 0> rounded;
+    alignas(64) std::array<Accumulator<T>, block_elements<T>> sums;
+    alignas(64) std::array<T, is_half<T> ? block_elements<T> : 0> rounded;
     // NOLINTEND(cppcoreguidelines-pro-type-member-init)
-    for (std::size_t first = 0; first < bytes / sizeof(T); first += block_elements) {
-        const std::size_t count = std::min(block_elements, bytes / sizeof(T) - first);
-        accumulate<T, Operation>(inputs, first, count, sums.data());
+    for (std::size_t at = 0; at < bytes; at += block_bytes) {
+        const std::size_t block = std::min(block_bytes, bytes - at);
+        const std::size_t count = block / sizeof(T);
+        prefetch_block(inputs, at + fetch_ahead, bytes);
+        accumulate<T, Operation>(inputs, at, count, sums.data());
         if (rule.reduction == Reduction::average) {
             divide(sums.data(), count, static_cast<Accumulator<T>>(rule.members));
         }
@@ -217,13 +234,13 @@ void reduce_typed(std::span<const std::byte* const> inputs,
             round(sums.data(), rounded.data(), count);
             result = rounded.data();
         }
-        for (std::byte* const output : outputs) {
-            write(static_cast<const std::byte*>(result),
-                  output + first * sizeof(T),
-                  count * sizeof(T));
+        const auto* const values = static_cast<const std::byte*>(result);
+        write_first(values, outputs.front() + at, block);
+        for (std::byte* const output : outputs.subspan(1)) {
+            write(values, output + at, block);
         }
     }
-    if (stores == Stores::streamed) {
+    if (stores != Stores::cached) {
         finish_streaming();
     }
 }
@@ -248,7 +265,7 @@ void reduce(std::span<const std::byte* const> inputs,
             std::size_t bytes,
             const ReduceRule& rule,
             Stores stores) {
-    TD_EXPECT(!inputs.empty() && rule.members > 0);
+    TD_EXPECT(!inputs.empty() && !outputs.empty() && rule.members > 0);
     switch (rule.type) {
         case DType::fp32:
             return reduce_elements<float>(inputs, outputs, bytes, rule, stores);

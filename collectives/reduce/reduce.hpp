@@ -13,7 +13,11 @@ namespace traindyno {
 
 /// How results are written. `streamed` goes past the caches (non-temporal stores) and saves reading
 /// the lines first: for results that no cache would hold until they are used.
-enum class Stores : std::uint8_t { cached, streamed };
+enum class Stores : std::uint8_t {
+    cached,
+    streamed,
+    first_cached,  ///< the first of several outputs is used at once, the others are streamed
+};
 
 /// What is computed. `Reduction::average` is the sum divided by `members`, integers towards zero:
 /// an algorithm of several hops sums in all but the last.

@@ -21,9 +21,6 @@ static_assert(sizeof(Counter) == 8);
 
 /// Messages up to here are shown whole, at once, to everyone.
 constexpr std::size_t smallest_slot = std::size_t{64} << 10;
-/// Staged messages go through a window chunk by chunk: so many bytes that two windows per rank stay
-/// in the caches, so few that waiting for each other does not count (measured: all_reduce_bench).
-constexpr std::size_t smallest_window = std::size_t{1} << 20;
 
 // A member's part: [departures][slot 0][slot 1][window 0][window 1], where a slot begins with the
 // counter, so that a short message comes with it in one line.
@@ -43,12 +40,12 @@ std::size_t windows_at(std::size_t slot_bytes) {
 
 }  // namespace
 
-Board::Board(Communicator& group, std::shared_ptr<SharedHeap> heap)
+Board::Board(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t chunk_bytes)
     : heap_(std::move(heap)), rank_(group.rank().value()) {
     const auto members = static_cast<std::size_t>(group.size());
     // Room for what large_call.cpp shows: two numbers, and two more about each member.
     slot_bytes_ = std::max(smallest_slot, 32 * (members + 1));
-    window_bytes_ = std::max(smallest_window, page * members);
+    window_bytes_ = rounded_up(members * chunk_bytes, page);
     const std::size_t bytes = windows_at(slot_bytes_) + 2 * window_bytes_;
     const std::int64_t offset = heap_->take(static_cast<std::int64_t>(bytes));
     const std::vector<Member> mine{{.in_heap = heap_->self(), .offset = offset}};

@@ -29,8 +29,8 @@ class Board {
   public:
     using Phase = std::uint64_t;
 
-    /// Collective over the group; blocks.
-    Board(Communicator& group, std::shared_ptr<SharedHeap> heap);
+    /// `chunk_bytes`: of a window, per member. Collective over the group; blocks.
+    Board(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t chunk_bytes);
     ~Board();
 
     Board(const Board&) = delete;

@@ -21,8 +21,8 @@ enum class Look : std::uint8_t {
 /// Operations are the callers' and leave the queue when they are complete.
 class GroupQueue {
   public:
-    GroupQueue(Communicator& group, std::shared_ptr<SharedHeap> heap)
-        : board_(group, std::move(heap)) {}
+    GroupQueue(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t chunk_bytes)
+        : board_(group, std::move(heap), chunk_bytes) {}
 
     [[nodiscard]] Board& board() { return board_; }
 

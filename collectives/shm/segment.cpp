@@ -26,10 +26,38 @@ namespace {
                        where);
 }
 
-MappingTraits::Handle map(int file, std::size_t bytes) {
-    void* const start =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1
+#endif
+
+/// Addresses where nothing is, the first of which begins a 2 MiB page.
+std::byte* reserve(std::size_t bytes) {
+    void* const start = mmap(nullptr,
+                             bytes + huge_page_bytes,
+                             PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                             -1,
+                             0);
     if (start == MAP_FAILED) {
+        failed("mmap", fmt::format("{} bytes", bytes));
+    }
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(start) % huge_page_bytes;
+    const std::size_t before = past == 0 ? 0 : huge_page_bytes - past;
+    std::byte* const result = static_cast<std::byte*>(start) + before;
+    if (before > 0) {
+        munmap(start, before);
+    }
+    munmap(result + bytes, huge_page_bytes - before);
+    return result;
+}
+
+/// `bytes` are whole 4 KiB pages.
+MappingTraits::Handle map(int file, std::size_t bytes) {
+    std::byte* const place = reserve(bytes);
+    void* const start =
+        mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
+    if (start == MAP_FAILED) {
+        munmap(place, bytes);
         failed("mmap", fmt::format("{} bytes", bytes));
     }
     madvise(start, bytes, MADV_HUGEPAGE);  // a hint: many systems refuse it for shared memory
@@ -87,6 +115,16 @@ SegmentAddress SharedSegment::address() const {
                           .bytes = static_cast<std::int64_t>(mapping_.get().bytes)};
     std::memcpy(&result.nonce, mapping_.get().start, sizeof result.nonce);
     return result;
+}
+
+void use_huge_pages(std::span<std::byte> fresh) {
+    const std::size_t whole = fresh.size() / huge_page_bytes * huge_page_bytes;
+    for (std::size_t at = 0; at < whole; at += huge_page_bytes) {
+        fresh[at] = std::byte{0};  // the call below wants a page there, and takes its NUMA node
+    }
+    if (whole > 0) {
+        madvise(fresh.data(), whole, MADV_COLLAPSE);  // works where shmem_enabled says "never"
+    }
 }
 
 }  // namespace traindyno

@@ -10,6 +10,8 @@
 
 namespace traindyno {
 
+inline constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
+
 struct FileTraits {
     using Handle = int;
 
@@ -42,6 +44,7 @@ struct SegmentAddress {
 /// An anonymous file (memfd), found by its peers under /proc/<process>/fd and so gone with the last
 /// process that maps it, however that ends. It has no size limit but the host's memory (/dev/shm
 /// often has), and pages exist once they are touched.
+/// Mappings begin at a 2 MiB page.
 class SharedSegment {
   public:
     SharedSegment() = default;
@@ -63,5 +66,9 @@ class SharedSegment {
     UniqueHandle<FileTraits> file_;
     UniqueHandle<MappingTraits> mapping_;
 };
+
+/// Has `fresh`, a part of a segment that holds zeros, begin in 2 MiB pages as far as whole ones fit
+/// and the system has them. They then exist, on this thread's NUMA node.
+void use_huge_pages(std::span<std::byte> fresh);
 
 }  // namespace traindyno

@@ -19,7 +19,7 @@ namespace traindyno {
 namespace {
 
 constexpr std::int64_t page = 4096;
-constexpr std::int64_t huge_page = std::int64_t{2} << 20;
+constexpr std::int64_t huge_page{huge_page_bytes};
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t to) {
     return (value + to - 1) / to * to;
@@ -89,6 +89,7 @@ std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
     if (!offset) {
         return nullptr;
     }
+    use_huge_pages({at(self_, *offset), bytes});
     return {at(self_, *offset),
             [heap = shared_from_this(), offset](std::byte* /*start*/) { heap->free(*offset); }};
 }

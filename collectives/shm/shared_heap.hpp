@@ -27,9 +27,10 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     /// cannot map each other's memory, as in different containers.
     [[nodiscard]] static std::shared_ptr<SharedHeap> create(Communicator& host);
 
-    /// Zeros that begin a 2 MiB page, on the NUMA node of whoever touches them first. Returned to
-    /// the system when the last owner is gone; null when the segment, twice this rank's share of
-    /// the host's memory, is full.
+    /// Zeros in 2 MiB pages on the caller's NUMA node, but for a rest or where the system has none:
+    /// pages of 4 KiB come when and where they are touched first. Returned to the system when the
+    /// last owner is gone; null when the segment, twice this rank's share of the host's memory, is
+    /// full.
     [[nodiscard]] std::shared_ptr<std::byte> lend(std::size_t bytes);
 
     /// Where `buffer` begins in this rank's segment; nothing when it lies elsewhere.

@@ -154,7 +154,7 @@ class ShmCommunicator final : public Communicator {
           progress_(heap_->progress()),
           options_(options),
           message_(*over_),
-          queue_(std::make_shared<GroupQueue>(*over_, heap_)) {
+          queue_(std::make_shared<GroupQueue>(*over_, heap_, options_.chunk_bytes)) {
         progress_->also_ask(message_.pending());
     }
 

@@ -2,6 +2,7 @@
 #include "collectives/shm/staged.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace traindyno {
 
@@ -144,9 +145,12 @@ void Staged::reduce_own_piece(const Board& board, Board::Phase phase) {
         reduce(inputs_, {&target, 1}, out.size(), call_.rule, stores);
         return;
     }
-    std::byte* const shown = board.window(board.rank(), phase) + rank_ * piece_bytes_;
-    reduce(inputs_, {&shown, 1}, out.size(), call_.rule, Stores::cached);
-    copy_bytes(shown, out.data(), out.size(), stores);
+    const std::array outputs{board.window(board.rank(), phase) + rank_ * piece_bytes_, out.data()};
+    reduce(inputs_,
+           outputs,
+           out.size(),
+           call_.rule,
+           stores == Stores::streamed ? Stores::first_cached : Stores::cached);
 }
 
 void Staged::fetch(const Board& board, Board::Phase phase, std::size_t round) const {

@@ -55,13 +55,23 @@ void BlockWriter::elementwise(ElementwiseKind kind,
 
 After BlockWriter::communicate(Lane lane, const CommOp& op, const After& after) {
     const auto position = static_cast<std::uint32_t>(block_.ops.size());
+    const auto is_in = [](const After& list, std::uint32_t op_before) {
+        return std::find(list.begin(), list.end(), op_before) != list.end();
+    };
+    std::uint32_t count = position;  // of operations, of which the last is waited for
+    while (count > 0 && is_in(aside_, count - 1)) {
+        --count;
+    }
     After before = after;
-    if (position > 0 && block_.ops.back().lane != lane &&
-        std::find(after.begin(), after.end(), position - 1) == after.end()) {
-        before.push_back(position - 1);
+    if (count > 0 && block_.ops[count - 1].lane != lane && !is_in(after, count - 1)) {
+        before.push_back(count - 1);
     }
     block_.ops.push_back({.op = op, .lane = lane, .phase = phase_, .after = std::move(before)});
     return {position};
+}
+
+void BlockWriter::set_aside(const After& traffic) {
+    aside_.insert(aside_.end(), traffic.begin(), traffic.end());
 }
 
 After BlockWriter::all_reduce_over_tp(const Slice& buffer, Reduction reduction) {

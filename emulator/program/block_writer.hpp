@@ -39,6 +39,8 @@ class BlockWriter {
                      const After& after = {});
     /// Waits for the operation before it, for `after` and, on its lane, for earlier communication.
     After communicate(Lane lane, const CommOp& op, const After& after = {});
+    /// Later communication waits for `traffic` only where it says so: for what comes before it.
+    void set_aside(const After& traffic);
     /// Empty without tensor parallelism.
     After all_reduce_over_tp(const Slice& buffer, Reduction reduction = Reduction::sum);
 
@@ -87,6 +89,7 @@ class BlockWriter {
     const StageContext& stage_;
     Phase phase_;
     WeightGradients weight_gradients_ = WeightGradients::at_once;
+    After aside_;
     Block block_;
 };
 

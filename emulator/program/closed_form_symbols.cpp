@@ -31,7 +31,7 @@ std::int64_t Symbols::layer_parameters(LayerKind kind) const {
     std::int64_t whole = layer_replicated();
     if (kind == LayerKind::experts) {
         cut += model.shared_experts * expert_parameters(model);
-        whole += h * model.experts;
+        whole += router();
     } else {
         cut += h * (up + model.ffn);
     }

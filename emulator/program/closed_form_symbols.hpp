@@ -35,11 +35,13 @@ struct Symbols {
         return size_of(tokens() * model.hidden, storage_type(setup.precision));
     }
 
-    /// Of the rows that one rank has between layers.
-    [[nodiscard]] Bytes own_activation() const {
-        const bool cut = setup.sequence_parallel == SequenceParallel::on;
-        return Bytes{activation().value() / (cut ? layout.tp : 1)};
+    /// Ranks that a micro-batch's tokens are cut among between products.
+    [[nodiscard]] std::int64_t parts() const {
+        return setup.sequence_parallel == SequenceParallel::on ? layout.tp : 1;
     }
+
+    /// Of the rows that one rank has between layers.
+    [[nodiscard]] Bytes own_activation() const { return Bytes{activation().value() / parts()}; }
 
     [[nodiscard]] std::int64_t norm() const {
         return (model.norm == Norm::layernorm ? 2 : 1) * model.hidden;
@@ -50,8 +52,12 @@ struct Symbols {
         return 2 * norm() + (model.bias == LinearBias::all ? 2 * model.hidden : 0);
     }
 
+    /// Of a layer with experts, likewise.
+    [[nodiscard]] std::int64_t router() const { return model.hidden * model.experts; }
+
     [[nodiscard]] std::int64_t replicated_parameters() const {
-        return stage_layers() * layer_replicated() + (last ? norm() : 0);
+        return stage_layers() * layer_replicated() + expert_layers() * router() +
+               (last ? norm() : 0);
     }
 
     /// V_p h / tp

@@ -20,6 +20,10 @@ bool in_unit_buffers(const Symbols& at) {
     return shared && (accumulates || (at.setup.zero >= Zero::gradients && at.runs() == 1));
 }
 
+ExpertRoutes routes_of(const Symbols& at) {
+    return {at.model, at.layout, at.setup, at.tokens() / at.parts()};
+}
+
 /// Statistics of each token's logits, which the shards of the vocabulary combine.
 void add_token_statistics(const Symbols& at, VolumeTable& table) {
     const std::int64_t count = at.last ? 3 * at.runs() : 0;
@@ -28,17 +32,21 @@ void add_token_statistics(const Symbols& at, VolumeTable& table) {
               {.count = count, .payload = size_of(count * at.tokens(), DType::fp32)});
 }
 
+/// Attention, and the MLP or shared experts.
+std::int64_t halves_of_layers(const Symbols& at) {
+    return at.stage_layers() + at.dense_layers() +
+           (at.model.shared_experts > 0 ? at.expert_layers() : 0);
+}
+
 void add_tensor_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t passes = at.setup.recompute == Recompute::full ? 3 : 2;
-    const std::int64_t linears = at.stage_layers() + at.dense_layers() +
-                                 (at.model.shared_experts > 0 ? at.expert_layers() : 0);
     const std::int64_t activations =
-        at.runs() * (passes * linears + (at.first ? 1 : 0) + (at.last ? 1 : 0));
+        at.runs() * (passes * halves_of_layers(at) + (at.first ? 1 : 0) + (at.last ? 1 : 0));
     table.add(GroupKind::tp,
               TrafficOp::all_reduce,
               {.count = activations, .payload = activations * at.activation()});
     if (at.expert_layers() > 0) {
-        const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+        const ExpertRoutes routes = routes_of(at);
         const std::int64_t reductions = at.runs() * passes * at.expert_layers();
         table.add(
             GroupKind::tp,
@@ -76,7 +84,7 @@ void add_expert_parallel(const Symbols& at, VolumeTable& table) {
         return;
     }
     table.set_ranks(GroupKind::ep, at.layout.ep);
-    const ExpertRoutes routes(at.model, at.layout, at.setup, at.tokens());
+    const ExpertRoutes routes = routes_of(at);
     const auto bytes = [&](std::int64_t rows) {
         return size_of(rows * at.model.hidden, storage_type(at.setup.precision));
     };
@@ -92,8 +100,10 @@ void add_expert_parallel(const Symbols& at, VolumeTable& table) {
         tally.uneven_sent = passes * (bytes(sent - kept) + bytes(received - kept));
     }
     table.add(GroupKind::ep, TrafficOp::all_to_all, tally);
-    table.add(
-        GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+    if (at.setup.zero == Zero::none) {
+        table.add(
+            GroupKind::ep, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
+    }
 }
 
 /// Gradients of what tensor-parallel ranks hold alike: all at once, or of each unit whenever data
@@ -105,9 +115,25 @@ VolumeTable::Tally replicated(const Symbols& at) {
     }
     // Neighbouring weights of a layer are one piece: two norms, and where there are biases the
     // projection's in front of the second norm and the last one.
+    // A router follows the second norm, in place of a bias.
     const std::int64_t pieces = at.model.bias == LinearBias::all ? 3 : 2;
     return {.count = at.runs() * (at.stage_layers() * pieces + (at.last ? 1 : 0)),
             .payload = size_of(at.runs() * elements, at.setup.gradient_type)};
+}
+
+/// Rows that come to a rank's experts are gathered before them, and scattered after them.
+void add_gathered_rows(const Symbols& at, VolumeTable& table) {
+    const std::int64_t passes = at.setup.recompute == Recompute::full ? 3 : 2;
+    const std::int64_t count = at.runs() * passes * at.expert_layers();
+    const std::int64_t rows =
+        count > 0 ? at.layout.tp * routes_of(at).received(at.expert_position) : 0;
+    for (const TrafficOp op : {TrafficOp::all_gather, TrafficOp::reduce_scatter}) {
+        table.add(
+            GroupKind::tp,
+            op,
+            {.count = count,
+             .payload = size_of(count * rows * at.model.hidden, storage_type(at.setup.precision))});
+    }
 }
 
 /// Every all-reduce becomes a reduce-scatter and an all-gather on the other side of the norm; the
@@ -117,16 +143,17 @@ void add_sequence_parallel(const Symbols& at, VolumeTable& table) {
     const std::int64_t again = at.setup.recompute == Recompute::full ? 2 : 0;
     // Weight gradients that run later gather the gradients of row-parallel outputs once more.
     const std::int64_t deferred = at.setup.schedule == Schedule::zero_bubble ? 2 : 0;
-    const std::int64_t layers = at.runs() * at.stage_layers();
+    const std::int64_t halves = at.runs() * halves_of_layers(at);
     const auto add = [&](TrafficOp op, std::int64_t activations) {
         table.add(GroupKind::tp,
                   op,
                   {.count = activations * chunks, .payload = activations * at.activation()});
     };
     add(TrafficOp::reduce_scatter,
-        layers * (4 + again) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
+        halves * (4 + again) / 2 + at.runs() * ((at.first ? 1 : 0) + (at.last ? 1 : 0)));
     add(TrafficOp::all_gather,
-        layers * (6 + again + deferred) + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+        halves * (6 + again + deferred) / 2 + at.runs() * ((at.first ? 1 : 0) + (at.last ? 2 : 0)));
+    add_gathered_rows(at, table);
     table.add(GroupKind::tp, TrafficOp::all_reduce, replicated(at));
 }
 
@@ -156,37 +183,22 @@ class DataParallelForm {
         const GroupKind kind = hybrid ? GroupKind::dp_shard : GroupKind::dp;
         table.set_ranks(kind, hybrid ? shards_ : replicas_);
         table.set_ranks(GroupKind::dp_replicate, replicas_ / shards_);
-        const std::int64_t reductions = accumulates_ ? at_.runs() : 1;
         for (const Piece& piece : pieces()) {
-            const std::int64_t elements = padded(piece.elements);
-            const std::int64_t buckets = piece.count * buckets_in(elements);
-            const std::int64_t reduced = reductions * piece.count * elements;
-            if (shards_ == 1) {
-                table.add(kind, TrafficOp::all_reduce, gradients(reductions * buckets, reduced));
-                continue;
-            }
-            table.add(kind, TrafficOp::reduce_scatter, gradients(reductions * buckets, reduced));
-            if (hybrid) {
-                table.add(GroupKind::dp_replicate,
-                          TrafficOp::all_reduce,
-                          gradients(reductions * buckets, reduced / shards_));
-            }
-            table.add(kind,
-                      TrafficOp::all_gather,
-                      {.count = piece.gatherings * buckets,
-                       .payload = size_of(piece.gatherings * piece.count * elements,
-                                          storage_type(at_.setup.precision))});
+            add_piece(kind, shards_, piece, table);
         }
         if (shards_ > 1) {
             table.add(
                 kind, TrafficOp::all_reduce, {.count = 1, .payload = size_of(1, DType::fp32)});
         }
         if (at_.layout.ep > 1 && replicas_ > at_.layout.ep) {
-            table.set_ranks(GroupKind::expert_dp, replicas_ / at_.layout.ep);
-            table.add(GroupKind::expert_dp,
-                      TrafficOp::all_reduce,
-                      gradients(at_.expert_layers() * buckets_in(at_.experts()),
-                                at_.expert_layers() * at_.experts()));
+            const std::int64_t copies = replicas_ / at_.layout.ep;
+            table.set_ranks(GroupKind::expert_dp, copies);
+            add_piece(GroupKind::expert_dp,
+                      shards_ > 1 ? copies : 1,
+                      {.elements = at_.experts(),
+                       .count = at_.expert_layers(),
+                       .gatherings = gatherings_of_layers()},
+                      table);
         }
     }
 
@@ -194,30 +206,64 @@ class DataParallelForm {
     [[nodiscard]] VolumeTable::Tally embedding() const {
         const bool in_shards =
             at_.setup.zero >= Zero::gradients && (accumulates_ || at_.runs() == 1);
-        return gradients(1,
-                         replicas_ > 1 && in_shards ? padded(at_.table()) / shards_ : at_.table());
+        return gradients(
+            1, replicas_ > 1 && in_shards ? padded(at_.table(), shards_) / shards_ : at_.table());
     }
 
   private:
+    /// Reduced over, and gathered from, `shards` ranks, which are all in `kind` but in hybrid
+    /// groups.
+    void add_piece(GroupKind kind,
+                   std::int64_t shards,
+                   const Piece& piece,
+                   VolumeTable& table) const {
+        const std::int64_t reductions = accumulates_ ? at_.runs() : 1;
+        const std::int64_t elements = padded(piece.elements, shards);
+        const std::int64_t buckets = piece.count * buckets_in(elements);
+        const std::int64_t reduced = reductions * piece.count * elements;
+        if (shards == 1) {
+            table.add(kind, TrafficOp::all_reduce, gradients(reductions * buckets, reduced));
+            return;
+        }
+        table.add(kind, TrafficOp::reduce_scatter, gradients(reductions * buckets, reduced));
+        if (kind == GroupKind::dp_shard) {
+            table.add(GroupKind::dp_replicate,
+                      TrafficOp::all_reduce,
+                      gradients(reductions * buckets, reduced / shards));
+        }
+        table.add(kind,
+                  TrafficOp::all_gather,
+                  {.count = piece.gatherings * buckets,
+                   .payload = size_of(piece.gatherings * piece.count * elements,
+                                      storage_type(at_.setup.precision))});
+    }
+
+    [[nodiscard]] std::int64_t gatherings_of_layers() const {
+        return at_.setup.zero == Zero::parameters ? 2 * at_.runs() : 1;
+    }
+
     /// The whole stage at once unless each unit is cut by itself.
     [[nodiscard]] std::vector<Piece> pieces() const {
-        const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_;
+        const bool apart = at_.layout.ep > 1;
+        const bool by_unit = at_.setup.zero >= Zero::gradients || accumulates_ ||
+                             (apart && at_.setup.zero != Zero::none);
         const bool per_use = at_.setup.zero == Zero::parameters;
         const std::int64_t once = per_use ? at_.runs() : 1;
-        const std::int64_t per_layer = per_use ? 2 * at_.runs() : 1;
+        const std::int64_t per_layer = gatherings_of_layers();
         const Piece dense{.elements = at_.layer_parameters(LayerKind::dense),
                           .count = at_.dense_layers(),
                           .gatherings = per_layer};
-        const Piece experts{.elements = at_.layer_parameters(LayerKind::experts) + at_.experts(),
-                            .count = at_.expert_layers(),
-                            .gatherings = per_layer};
+        const Piece experts{
+            .elements = at_.layer_parameters(LayerKind::experts) + (apart ? 0 : at_.experts()),
+            .count = at_.expert_layers(),
+            .gatherings = per_layer};
         if (by_unit && at_.shared_table()) {
             return {{.elements = at_.input_parameters() + at_.norm(),
                      .gatherings = (per_use ? 2 : 1) * once},
                     dense,
                     experts};
         }
-        if (at_.layout.ep > 1 && at_.expert_layers() > 0) {
+        if (apart && !by_unit && at_.expert_layers() > 0) {
             return pieces_between_experts();
         }
         std::vector<Piece> list;
@@ -250,12 +296,10 @@ class DataParallelForm {
                              at_.input_parameters()}};
     }
 
-    [[nodiscard]] std::int64_t multiple() const {
-        return at_.setup.zero == Zero::none && !accumulates_ ? 1 : shards_ * arena_alignment;
-    }
-
-    [[nodiscard]] std::int64_t padded(std::int64_t elements) const {
-        return (elements + multiple() - 1) / multiple() * multiple();
+    [[nodiscard]] std::int64_t padded(std::int64_t elements, std::int64_t shards) const {
+        const std::int64_t multiple =
+            at_.setup.zero == Zero::none && !accumulates_ ? 1 : shards * arena_alignment;
+        return (elements + multiple - 1) / multiple * multiple;
     }
 
     [[nodiscard]] std::int64_t buckets_in(std::int64_t elements) const {
@@ -263,7 +307,7 @@ class DataParallelForm {
             return elements > 0 ? 1 : 0;
         }
         const std::int64_t bucket =
-            padded(bucket_elements(at_.setup.bucket, at_.setup.gradient_type));
+            padded(bucket_elements(at_.setup.bucket, at_.setup.gradient_type), shards_);
         return (elements + bucket - 1) / bucket;
     }
 

@@ -11,17 +11,20 @@
 namespace traindyno {
 
 /// Writes y = sum of the weighted outputs of the experts that a token visits, and of the shared
-/// ones, into a block. t tokens go to s slots, and r rows arrive at this rank's experts. Without
-/// expert parallelism s = r and nothing travels. Shared experts run while tokens travel; experts
-/// are cut by tensor parallelism as an MLP is, and every tensor rank sends whole tokens.
+/// ones, into a block. t tokens go to s slots, and r rows come to this rank's experts. Without
+/// expert or sequence parallelism s = r and nothing travels. Shared experts run while tokens
+/// travel; experts are cut by tensor parallelism as an MLP is. With sequence parallelism every
+/// tensor rank routes and sends its own tokens, and what arrives on all of them is gathered before
+/// the experts and scattered after them (Megatron-LM, core/transformer/moe/token_dispatcher.py,
+/// MoEAlltoAllTokenDispatcher); else each sends all tokens.
 class ExpertMlp {
   public:
     /// Takes what forward leaves for backward from `kept`.
     ExpertMlp(const StageContext& stage, BlockWriter& block, Arena& kept, Arena& scratch);
 
-    /// x and y are [t, h].
-    void forward(const Slice& x, const Slice& y);
-    void backward(const Slice& x, const Slice& dy, const Slice& dx);
+    /// x and y are [t, h]. What is gathered or summed of them is that of the shared experts.
+    void forward(const TokenRows& x, const TokenRows& y);
+    void backward(const TokenRows& x, const TokenRows& dy, const TokenRows& dx);
 
   private:
     /// To the experts of other ranks, or back.
@@ -37,12 +40,23 @@ class ExpertMlp {
 
     // Each returns what a reader of its last argument waits for.
     After exchange(Way way, const Slice& in, const Slice& out, const After& after);
+    /// Of all tensor ranks, with sequence parallelism.
+    After gather(const Slice& own, const Slice& all, const After& after);
+    After scatter(const Slice& all, const Slice& own, const After& after);
     After sort(Order to, const Slice& from, const Slice& sorted, const After& after);
     After experts_forward(const Slice& processed, const After& arrived);
     After experts_backward(const Slice& dprocessed, const Slice& ddispatched, const After& arrived);
+    void down_weight_gradients(const Slice& dprocessed);
     void up_weight_gradients();
-    [[nodiscard]] Beside shared_forward(const Slice& x);
-    [[nodiscard]] Beside shared_backward(const Slice& x, const Slice& dy);
+    /// `y` and `dx` lend the place where the product is summed.
+    [[nodiscard]] Beside shared_forward(const TokenRows& x, const TokenRows& y);
+    [[nodiscard]] Beside shared_backward(const TokenRows& x,
+                                         const TokenRows& dy,
+                                         const TokenRows& dx);
+    /// [t, h] of this rank's tokens beside `routed`.
+    [[nodiscard]] TokenRows take_beside(const TokenRows& routed);
+    /// Adds what the shared experts made to `routed`, if there are any.
+    void add_shared(const Slice& routed, const Beside& shared, const Slice& sum);
     [[nodiscard]] Slice router_backward(const Slice& x, const Slice& dweights);
     void activate(std::int64_t rows, std::int64_t columns, const Slice& up, const Slice& activated);
     void activate_backward(std::int64_t rows,
@@ -56,6 +70,12 @@ class ExpertMlp {
     [[nodiscard]] Linear expert_up(std::int64_t local) const;
     [[nodiscard]] Linear expert_down(std::int64_t local) const;
 
+    /// Whether rows leave this rank.
+    [[nodiscard]] bool travels() const { return stage_.ep || stage_.sequence_parallel(); }
+
+    /// Rows between the exchange over ep, which has `outside` on its other side, and the gathering
+    /// over tp, which has `inside`.
+    [[nodiscard]] Slice between(const Slice& outside, const Slice& inside);
     /// Whether rows arrive in another order than products take them.
     [[nodiscard]] bool sorts() const;
     /// Rows from one sender to one expert each, in the order `to`.
@@ -81,7 +101,9 @@ class ExpertMlp {
     const LayerParameters& weights_;
     BlockWriter& block_;
     Arena& scratch_;
+    std::int64_t tokens_;    ///< t
     std::int64_t slots_;     ///< s
+    std::int64_t senders_;   ///< ranks that r rows come from
     std::int64_t received_;  ///< r
     Slice logits_;           ///< [t, experts]
     Slice routing_weights_;  ///< [t, top_k]

@@ -37,23 +37,16 @@ void check_loads(const TrainingSetup& setup, std::vector<std::string>& problems)
 void check_company(const Layout& layout,
                    const TrainingSetup& setup,
                    std::vector<std::string>& problems) {
-    if (setup.sequence_parallel == SequenceParallel::on) {
-        problems.emplace_back(
-            "sequence_parallel: does not go with experts (routers take whole tokens on every "
-            "tensor rank) leave it off");
-    }
     if (setup.precision == Precision::fp8) {
         problems.emplace_back(
             "precision: fp8 does not go with experts (an expert's tokens are rarely a multiple of "
             "16, which fp8 products need) use bf16");
     }
-    const bool several = setup.global_batch > layout.dp * setup.micro_batch;
-    if (layout.ep > 1 &&
-        (setup.zero != Zero::none ||
-         (several && setup.gradient_reduction == GradientReduction::every_micro_batch))) {
+    if (layout.ep > 1 && layout.shard > 0 && layout.shard < layout.dp * layout.cp) {
         problems.push_back(fmt::format(
-            "ep: {} does not go with zero 1 to 3 or gradient_reduction every-micro-batch (experts "
-            "and all else are shared among different ranks) use zero 0, or ep 1",
+            "shard: {} does not go with ep {} (experts are sharded among the dp / ep ranks that "
+            "hold them, which are no part of a shard group) leave shard out, or use ep 1",
+            layout.shard,
             layout.ep));
     }
 }
@@ -79,6 +72,7 @@ void check_rows(const Model& model,
                 const Layout& layout,
                 const TrainingSetup& setup,
                 std::vector<std::string>& problems) {
+    const bool cut = setup.sequence_parallel == SequenceParallel::on;
     const std::int64_t tokens = setup.micro_batch * model.seq;
     if (static_cast<double>(tokens) * static_cast<double>(model.top_k) >
         static_cast<double>(most_rows)) {
@@ -90,7 +84,7 @@ void check_rows(const Model& model,
             most_rows));
         return;
     }
-    const ExpertRoutes routes(model, layout, setup, tokens);
+    const ExpertRoutes routes(model, layout, setup, cut ? tokens / layout.tp : tokens);
     for (std::int64_t member = 0; member < routes.members(); ++member) {
         if (routes.rows_to(member) == 0) {
             problems.push_back(fmt::format(

@@ -42,7 +42,7 @@ GradientSync::GradientSync(StepProgram& program,
       buckets_(stage.parameters.buckets),
       expert_buckets_(stage.parameters.expert_buckets),
       buffers_(stage.parameters,
-               stage.parameters.elements / stage.sharding.ranks,
+               kept_elements(stage.parameters, stage.sharding),
                buffers_of_layers(setup)),
       reductions_(buffers_.all().size()) {}
 
@@ -55,7 +55,7 @@ std::int64_t GradientSync::extent() const {
 /// Aliased layers add to one place while a bucket of it is on the wire, so buckets get a place of
 /// their own there: one, since they travel one after another.
 std::int64_t GradientSync::bucket_space() const {
-    if (setup_.memory != MemoryMode::aliased || !groups_.dp) {
+    if (setup_.memory != MemoryMode::aliased || !groups_.shards.all) {
         return 0;
     }
     return largest_of(stage_.parameters.buckets);
@@ -71,10 +71,16 @@ void GradientSync::begin_step() {
     if (in_buffers() && !stage_.sharding.accumulates) {
         return;
     }
-    const std::int64_t ranks = in_buffers() ? stage_.sharding.ranks : 1;
-    std::vector<Slice> pieces{gradients_at(0, map.elements / ranks)};
+    std::vector<Slice> pieces;
+    const auto add = [&](const Bucket& place) {
+        const auto at = [&](std::int64_t position) {
+            return in_buffers() ? kept_at(map, stage_.sharding, position) : position;
+        };
+        pieces.push_back(gradients_at(at(place.offset), at(place.end()) - at(place.offset)));
+    };
+    add({.offset = 0, .elements = map.elements});
     for (const Bucket& layer : map.shared_places()) {
-        pieces.push_back(gradients_at(layer.offset / ranks, layer.elements / ranks));
+        add(layer);
     }
     BlockWriter block("zero_gradients", Phase::optimizer, stage_);
     for (const Slice& gradients : pieces) {
@@ -120,10 +126,16 @@ void GradientSync::end_backward(const Unit& unit, std::int64_t micro_batch) {
     buffers_.at(number).taken = false;
     std::optional<TaskId> complete = tasks_.last_compute();
     if (stage_.sequence_parallel()) {
-        complete = reduce_replicated(unit.kind, number, micro_batch).value_or(*complete);
+        complete = reduce_replicated(unit, number, micro_batch).value_or(*complete);
+    }
+    if (keeps_experts(unit)) {
+        tasks_.compute(task_of(keep_experts_block(unit, number), 0), {});
     }
     last_reduced_ =
         tasks_.collective(task_of(reduce_unit_block(unit, number), micro_batch), {complete});
+    if (!stage_.parameters.expert_buckets_of(unit).empty()) {
+        experts_reduced_ = last_reduced_;
+    }
     reductions_[number] = Reduction{.unit = unit, .task = *last_reduced_};
 }
 
@@ -138,106 +150,151 @@ void GradientSync::end_step() {
     }
 }
 
+/// Experts whose only copy this rank has are not reduced.
 void GradientSync::reduce_buckets(std::int64_t ready) {
-    if (!groups_.dp || in_buffers()) {
+    if (!groups_.shards.all || in_buffers()) {
         return;
     }
+    const std::int64_t apart = stage_.parameters.elements;
     for (const Bucket& bucket : buckets_.complete_up_to(ready)) {
-        const Bucket own =
-            own_part(stage_.sharding, groups_.dp->rank, {.offset = 0, .elements = bucket.elements});
-        BlockWriter block("reduce_bucket", Phase::backward, stage_);
-        write_reduction(
-            block, gradients_at(0, bucket.elements), gradients_at(own.offset, own.elements));
-        Task task = task_of(add_block_once(program_, block.take()), micro_batches_ - 1);
-        task.parameter_base = bucket_space() > 0 ? stage_.parameters.elements : bucket.offset;
-        last_reduced_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
+        last_reduced_ = reduce_bucket(
+            "reduce_bucket", of_all(), bucket.elements, bucket_space() > 0 ? apart : bucket.offset);
     }
-    reduce_experts(ready);
-}
-
-/// Experts whose only copy this rank has are not reduced.
-void GradientSync::reduce_experts(std::int64_t ready) {
-    if (!groups_.expert_dp) {
+    if (!groups_.shards.experts) {
         return;
     }
     for (const Bucket& bucket : expert_buckets_.complete_up_to(ready)) {
-        BlockWriter block("reduce_experts", Phase::backward, stage_);
-        block.communicate(
-            Lane::expert_dp,
-            all_reduce_in_place(
-                *groups_.expert_dp, gradients_at(0, bucket.elements), stage_.gradient));
-        Task task = task_of(add_block_once(program_, block.take()), micro_batches_ - 1);
-        task.parameter_base =
-            bucket_space() > 0 ? stage_.parameters.elements + bucket_space() : bucket.offset;
-        experts_reduced_ = tasks_.collective(std::move(task), {tasks_.last_compute()});
+        experts_reduced_ =
+            reduce_bucket("reduce_experts",
+                          of_experts(),
+                          bucket.elements,
+                          bucket_space() > 0 ? apart + bucket_space() : bucket.offset);
     }
 }
 
-void GradientSync::write_reduction(BlockWriter& block,
-                                   const Slice& bucket,
-                                   const Slice& own) const {
+TaskId GradientSync::reduce_bucket(const char* name,
+                                   const Share& share,
+                                   std::int64_t elements,
+                                   std::int64_t base) {
+    const Bucket own = own_part(share.group, {.offset = 0, .elements = elements});
+    BlockWriter block(name, Phase::backward, stage_);
+    write_reduction(
+        block, share, gradients_at(0, elements), gradients_at(own.offset, own.elements));
+    Task task = task_of(add_block_once(program_, block.take()), micro_batches_ - 1);
+    task.parameter_base = base;
+    return tasks_.collective(std::move(task), {tasks_.last_compute()});
+}
+
+After GradientSync::write_reduction(BlockWriter& block,
+                                    const Share& share,
+                                    const Slice& bucket,
+                                    const Slice& own) const {
     if (stage_.sharding.zero == Zero::none) {
-        block.communicate(Lane::dp,
-                          all_reduce_in_place(groups_.dp->group, bucket, stage_.gradient));
-        return;
+        return block.communicate(share.lane,
+                                 all_reduce_in_place(share.group->group, bucket, stage_.gradient));
     }
-    block.communicate(Lane::dp,
-                      Collective{.kind = CollectiveKind::reduce_scatter,
-                                 .group = groups_.dp->group,
-                                 .input = bucket,
-                                 .output = own,
-                                 .dtype = stage_.gradient});
-    if (groups_.dp->replicas) {
-        block.communicate(Lane::dp_replicate,
-                          all_reduce_in_place(*groups_.dp->replicas, own, stage_.gradient));
-    }
+    const After scattered = block.communicate(share.lane,
+                                              Collective{.kind = CollectiveKind::reduce_scatter,
+                                                         .group = share.group->group,
+                                                         .input = bucket,
+                                                         .output = own,
+                                                         .dtype = stage_.gradient});
+    return share.group->replicas
+               ? block.communicate(
+                     Lane::dp_replicate,
+                     all_reduce_in_place(*share.group->replicas, own, stage_.gradient))
+               : scattered;
 }
 
-Slice GradientSync::kept_of(std::int64_t position, std::int64_t elements) const {
-    return gradients_at(position / stage_.sharding.ranks, elements / stage_.sharding.ranks);
+bool GradientSync::keeps_experts(const Unit& unit) const {
+    return !stage_.sharding.accumulates && !groups_.shards.experts &&
+           !stage_.parameters.expert_buckets_of(unit).empty();
 }
 
-Slice GradientSync::own_part_in(const Bucket& bucket, std::int64_t unit_begin, std::size_t buffer) {
-    const Bucket there{.offset = buffers_.at(buffer).base + bucket.offset - unit_begin,
-                       .elements = bucket.elements};
-    const Bucket own = own_part(stage_.sharding, groups_.dp->rank, there);
-    return gradients_at(own.offset, own.elements);
+Slice GradientSync::kept_of(const Share& share, const Bucket& bucket) const {
+    const ParameterMap& map = stage_.parameters;
+    return gradients_at(kept_at(map, stage_.sharding, map.resident(bucket.offset)),
+                        own_part(share.group, bucket).elements);
+}
+
+Bucket GradientSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) {
+    const std::int64_t begin = stage_.parameters.range_of(unit).offset;
+    return {.offset = buffers_.at(buffer).base + bucket.offset - begin,
+            .elements = bucket.elements};
 }
 
 /// What is kept of a single micro-batch need not be added to anything.
+void GradientSync::write_unit_reduction(BlockWriter& block,
+                                        const Share& share,
+                                        std::span<const Bucket> buckets,
+                                        const Unit& unit,
+                                        std::size_t buffer) {
+    for (const Bucket& bucket : buckets) {
+        const Bucket whole = place_in(buffer, unit, bucket);
+        const Bucket own = own_part(share.group, whole);
+        const After reduced =
+            write_reduction(block,
+                            share,
+                            gradients_at(whole.offset, whole.elements),
+                            stage_.sharding.accumulates ? gradients_at(own.offset, own.elements)
+                                                        : kept_of(share, bucket));
+        if (stage_.sharding.experts_apart) {
+            block.set_aside(reduced);  // they go another way than all else
+        }
+    }
+}
+
 BlockId GradientSync::reduce_unit_block(const Unit& unit, std::size_t buffer) {
     const ParameterMap& map = stage_.parameters;
     const auto [known, is_new] = reduce_blocks_.try_emplace({map.base_of(unit), buffer}, BlockId{});
     if (is_new) {
-        const std::int64_t begin = map.range_of(unit).offset;
         BlockWriter block("reduce_unit", Phase::backward, stage_);
-        for (const Bucket& bucket : map.buckets_of(unit)) {
-            const Slice whole =
-                gradients_at(buffers_.at(buffer).base + bucket.offset - begin, bucket.elements);
-            write_reduction(block,
-                            whole,
-                            stage_.sharding.accumulates
-                                ? own_part_in(bucket, begin, buffer)
-                                : kept_of(map.resident(bucket.offset), bucket.elements));
+        write_unit_reduction(block, of_all(), map.buckets_of(unit), unit, buffer);
+        if (groups_.shards.experts) {
+            write_unit_reduction(block, of_experts(), map.expert_buckets_of(unit), unit, buffer);
         }
         known->second = add_block(program_, block.take());
     }
     return known->second;
 }
 
+void GradientSync::write_keeping(BlockWriter& block,
+                                 ElementwiseKind kind,
+                                 const Share& share,
+                                 std::span<const Bucket> buckets,
+                                 const Unit& unit,
+                                 std::size_t buffer) {
+    for (const Bucket& bucket : buckets) {
+        const Slice kept = kept_of(share, bucket);
+        const Bucket own = own_part(share.group, place_in(buffer, unit, bucket));
+        std::vector<Slice> reads{gradients_at(own.offset, own.elements)};
+        if (kind == ElementwiseKind::gradient_add) {
+            reads.insert(reads.begin(), kept);
+        }
+        block.elementwise(kind, 1, kept.elements, std::move(reads), {kept});
+    }
+}
+
 BlockId GradientSync::add_unit_block(const Unit& unit, std::size_t buffer) {
     const ParameterMap& map = stage_.parameters;
     const auto [known, is_new] = add_blocks_.try_emplace({map.base_of(unit), buffer}, BlockId{});
     if (is_new) {
+        constexpr ElementwiseKind kind = ElementwiseKind::gradient_add;
         BlockWriter block("add_unit", Phase::optimizer, stage_);
-        for (const Bucket& bucket : map.buckets_of(unit)) {
-            const Slice kept = kept_of(map.resident(bucket.offset), bucket.elements);
-            block.elementwise(ElementwiseKind::gradient_add,
-                              1,
-                              kept.elements,
-                              {kept, own_part_in(bucket, map.range_of(unit).offset, buffer)},
-                              {kept});
-        }
+        write_keeping(block, kind, of_all(), map.buckets_of(unit), unit, buffer);
+        write_keeping(block, kind, of_experts(), map.expert_buckets_of(unit), unit, buffer);
+        known->second = add_block(program_, block.take());
+    }
+    return known->second;
+}
+
+BlockId GradientSync::keep_experts_block(const Unit& unit, std::size_t buffer) {
+    const ParameterMap& map = stage_.parameters;
+    const auto [known, is_new] = keep_blocks_.try_emplace({map.base_of(unit), buffer}, BlockId{});
+    if (is_new) {
+        BlockWriter block("keep_experts", Phase::optimizer, stage_);
+        write_keeping(
+            block, ElementwiseKind::copy, of_experts(), map.expert_buckets_of(unit), unit, buffer);
         known->second = add_block(program_, block.take());
     }
     return known->second;
@@ -282,10 +339,10 @@ void GradientSync::reduce_replicated() {
 }
 
 /// Before data parallelism takes the unit's gradients apart. Nothing where the unit has none.
-std::optional<TaskId> GradientSync::reduce_replicated(UnitKind kind,
+std::optional<TaskId> GradientSync::reduce_replicated(const Unit& unit,
                                                       std::size_t buffer,
                                                       std::int64_t micro_batch) {
-    Block block = reduce_replicated_gradients(stage_, kind);
+    Block block = reduce_replicated_gradients(stage_, unit);
     if (block.ops.empty()) {
         return std::nullopt;
     }
@@ -301,11 +358,13 @@ void GradientSync::reduce_embedding() {
     const Slice& table = first ? map.table : map.output_table;
     const std::int64_t begin =
         map.base_of({.kind = first ? UnitKind::embedding : UnitKind::head}) + table.offset;
-    const Slice reduced =
-        in_buffers() ? kept_of(begin,
-                               stage_.sharding.own_table ? stage_.sharding.padded(table.elements)
-                                                         : table.elements)
-                     : gradients_at(begin, table.elements);
+    const Slice reduced = in_buffers()
+                              ? kept_of(of_all(),
+                                        {.offset = begin,
+                                         .elements = stage_.sharding.own_table
+                                                         ? stage_.sharding.padded(table.elements)
+                                                         : table.elements})
+                              : gradients_at(begin, table.elements);
     BlockWriter block("reduce_embedding", Phase::backward, stage_);
     block.communicate(Lane::embedding,
                       all_reduce_in_place(*groups_.embedding, reduced, stage_.gradient));

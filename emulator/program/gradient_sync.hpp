@@ -19,8 +19,7 @@ namespace traindyno {
 
 /// Groups that gradients are reduced in; absent where they have one rank.
 struct GradientGroups {
-    std::optional<ShardGroup> dp;
-    std::optional<GroupId> expert_dp{};
+    StageShards shards;
     std::optional<GroupId> embedding;
 };
 
@@ -78,25 +77,57 @@ class GradientSync {
         return stage_.sharding.gradients == GradientPlace::buffers;
     }
 
-    /// What this rank keeps of a bucket that lies at `position` in memory.
-    [[nodiscard]] Slice kept_of(std::int64_t position, std::int64_t elements) const;
+    /// What is done alike to experts that are apart and to all else.
+    struct Share {
+        Lane lane;
+        const std::optional<ShardGroup>& group;
+    };
+
+    [[nodiscard]] Share of_all() const { return {Lane::dp, groups_.shards.all}; }
+
+    [[nodiscard]] Share of_experts() const { return {Lane::expert_dp, groups_.shards.experts}; }
+
+    /// Whether this rank has the only copy of experts whose gradients go from a buffer to where
+    /// they are kept without being reduced or added to anything.
+    [[nodiscard]] bool keeps_experts(const Unit& unit) const;
+    /// What this rank keeps of a bucket of the map.
+    [[nodiscard]] Slice kept_of(const Share& share, const Bucket& bucket) const;
     [[nodiscard]] std::int64_t bucket_space() const;
     [[nodiscard]] std::int64_t expert_bucket_space() const;
     void reduce_buckets(std::int64_t ready);
-    void reduce_experts(std::int64_t ready);
+    /// A whole bucket, which lies or has been copied to `base`.
+    [[nodiscard]] TaskId reduce_bucket(const char* name,
+                                       const Share& share,
+                                       std::int64_t elements,
+                                       std::int64_t base);
     /// `own` gets this rank's part of the reduced `bucket`.
-    void write_reduction(BlockWriter& block, const Slice& bucket, const Slice& own) const;
+    After write_reduction(BlockWriter& block,
+                          const Share& share,
+                          const Slice& bucket,
+                          const Slice& own) const;
+    void write_unit_reduction(BlockWriter& block,
+                              const Share& share,
+                              std::span<const Bucket> buckets,
+                              const Unit& unit,
+                              std::size_t buffer);
+    /// `kind` is gradient_add, or copy where there is nothing to add to.
+    void write_keeping(BlockWriter& block,
+                       ElementwiseKind kind,
+                       const Share& share,
+                       std::span<const Bucket> buckets,
+                       const Unit& unit,
+                       std::size_t buffer);
 
-    [[nodiscard]] Slice own_part_in(const Bucket& bucket,
-                                    std::int64_t unit_begin,
-                                    std::size_t buffer);
+    /// Where a bucket of the map lies in a buffer.
+    [[nodiscard]] Bucket place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket);
     [[nodiscard]] BlockId reduce_unit_block(const Unit& unit, std::size_t buffer);
     [[nodiscard]] BlockId add_unit_block(const Unit& unit, std::size_t buffer);
+    [[nodiscard]] BlockId keep_experts_block(const Unit& unit, std::size_t buffer);
     /// Makes buffer `number` free for compute that waits for what this returns.
     [[nodiscard]] std::optional<TaskId> empty(std::size_t number);
     [[nodiscard]] std::optional<TaskId> empty_all();
     void reduce_replicated();
-    [[nodiscard]] std::optional<TaskId> reduce_replicated(UnitKind kind,
+    [[nodiscard]] std::optional<TaskId> reduce_replicated(const Unit& unit,
                                                           std::size_t buffer,
                                                           std::int64_t micro_batch);
     void reduce_embedding();
@@ -114,6 +145,7 @@ class GradientSync {
     std::array<std::size_t, enum_count<UnitKind>> taken_{};  ///< buffer of the unit in backward
     std::map<Place, BlockId> reduce_blocks_;
     std::map<Place, BlockId> add_blocks_;
+    std::map<Place, BlockId> keep_blocks_;
     std::optional<TaskId> last_reduced_;
     std::optional<TaskId> experts_reduced_;
     std::optional<TaskId> replicated_reduced_;

@@ -181,7 +181,7 @@ class LayerWriter {
         const TokenRows down = summed(take_own());
         norm_forward(at_.residual, weights_.norm2, at_.norm2);
         if (experts_) {
-            experts_->forward(at_.norm2, down.own);
+            experts_->forward(gathered_input(at_.norm2), down);
             add_residual(at_.residual, down.own, output, {});
             return;
         }
@@ -198,10 +198,11 @@ class LayerWriter {
 
     void mlp_backward(const Slice& grad_residual) {
         if (experts_) {
-            const Slice grad_norm2 = take_own();
-            experts_->backward(at_.norm2, ends_.grad_output, grad_norm2);
+            const TokenRows grad_norm2 = summed(take_own());
+            experts_->backward(
+                gathered_input(at_.norm2), gathered_gradient(ends_.grad_output), grad_norm2);
             norm_backward(
-                at_.residual, grad_norm2, weights_.norm2, ends_.grad_output, grad_residual, {});
+                at_.residual, grad_norm2.own, weights_.norm2, ends_.grad_output, grad_residual, {});
             return;
         }
         const Slice grad_activated = scratch_.take(shape_.tokens * shape_.ffn);

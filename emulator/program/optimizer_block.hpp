@@ -13,7 +13,7 @@ namespace traindyno {
 struct NormGroups {
     std::optional<GroupId> model;
     std::optional<GroupId> shards;     ///< ranks with other shards of the same gradients
-    std::optional<GroupId> experts{};  ///< ranks with other experts
+    std::optional<GroupId> experts{};  ///< ranks with other experts, where `shards` are not
 };
 
 /// Gradients whose squares are summed, each in one place.

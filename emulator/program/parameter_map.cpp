@@ -16,7 +16,10 @@ class Packer {
         return slice;
     }
 
-    void pad(const Sharding& sharding) { end_ = sharding.padded(end_); }
+    /// What lies from `begin` on.
+    void pad(const Sharding& sharding, std::int64_t begin = 0) {
+        end_ = begin + sharding.padded(end_ - begin);
+    }
 
     [[nodiscard]] std::int64_t end() const { return end_; }
 
@@ -29,10 +32,16 @@ std::int64_t norm_elements(const Model& model) {
 }
 
 /// What a layer with experts has in place of an MLP.
-void pack_experts(const LocalShape& shape, Packer& pack, LayerParameters& layer) {
+void pack_experts(const LocalShape& shape,
+                  const Sharding& sharding,
+                  Packer& pack,
+                  LayerParameters& layer) {
     layer.router = pack.take(shape.experts * shape.hidden);
     layer.shared_up = pack.take(shape.shared_up_width * shape.hidden);
     layer.shared_down = pack.take(shape.hidden * shape.shared_ffn);
+    if (sharding.experts_apart && sharding.by_unit()) {
+        pack.pad(sharding);
+    }
     layer.common = pack.end();
     for (std::int64_t expert = 0; expert < shape.local_experts; ++expert) {
         const Slice up = pack.take(shape.expert_up_width * shape.hidden);
@@ -41,7 +50,10 @@ void pack_experts(const LocalShape& shape, Packer& pack, LayerParameters& layer)
     layer.elements = pack.end();
 }
 
-LayerParameters layer_parameters(const Model& model, const LocalShape& shape, LayerKind kind) {
+LayerParameters layer_parameters(const Model& model,
+                                 const LocalShape& shape,
+                                 const Sharding& sharding,
+                                 LayerKind kind) {
     const bool qkv_bias = model.bias != LinearBias::none;
     const bool all_bias = model.bias == LinearBias::all;
     Packer pack;
@@ -53,7 +65,7 @@ LayerParameters layer_parameters(const Model& model, const LocalShape& shape, La
     layer.projection_bias = pack.take(all_bias ? shape.hidden : 0);
     layer.norm2 = pack.take(norm_elements(model));
     if (kind == LayerKind::experts) {
-        pack_experts(shape, pack, layer);
+        pack_experts(shape, sharding, pack, layer);
         return layer;
     }
     layer.up_weight = pack.take(shape.up_width * shape.hidden);
@@ -89,7 +101,7 @@ class MapPacker {
         for (std::int64_t layer = map.layers - 1; layer >= 0; --layer) {
             const std::int64_t end = map.output_elements + map.from_layer(layer);
             if (sharding_.experts_apart && map.kind_of(layer) == LayerKind::experts) {
-                cuts_.push_back(end - map.expert_layer.elements + map.expert_layer.common);
+                cuts_.push_back(end - map.expert_stride + map.expert_layer.common);
                 expert_cuts_.push_back(end);
                 cuts_.push_back(end);
             } else if (sharding_.by_unit()) {
@@ -97,7 +109,7 @@ class MapPacker {
             }
         }
         if (sharding_.by_unit()) {
-            map.embedding_base = pack_.end();
+            map.embedding_base = cut_ = pack_.end();
         }
     }
 
@@ -134,13 +146,15 @@ class MapPacker {
 
   private:
     void pad_and_cut() {
-        pack_.pad(sharding_);
+        pack_.pad(sharding_, cut_);
+        cut_ = pack_.end();
         cuts_.push_back(pack_.end() + not_resident_);
     }
 
     const Model& model_;
     const Sharding& sharding_;
     Packer pack_;
+    std::int64_t cut_ = 0;                   ///< end of what has been padded
     std::int64_t not_resident_ = 0;          ///< elements of layers that share another one's memory
     std::vector<std::int64_t> cuts_;         ///< ascending; where a bucket ends whatever its size
     std::vector<std::int64_t> expert_cuts_;  ///< of them, where experts that are apart end
@@ -152,7 +166,12 @@ void place_layers(const Model& model,
                   const Sharding& sharding,
                   ParameterMap& map) {
     const auto stride = [&](const LayerParameters& layer) {
-        return sharding.by_unit() ? sharding.padded(layer.elements) : layer.elements;
+        if (!sharding.by_unit()) {
+            return layer.elements;
+        }
+        return sharding.experts_apart ? sharding.padded(layer.common) +
+                                            sharding.padded_experts(layer.elements - layer.common)
+                                      : sharding.padded(layer.elements);
     };
     const auto resident = [&](std::int64_t layers) {
         return memory == MemoryMode::aliased ? std::min<std::int64_t>(layers, 1) : layers;
@@ -160,13 +179,23 @@ void place_layers(const Model& model,
     map.resident_dense = resident(map.dense_layers);
     map.resident_experts = resident(map.layers - map.dense_layers);
     if (map.resident_dense > 0) {
-        map.layer = layer_parameters(model, shape, LayerKind::dense);
+        map.layer = layer_parameters(model, shape, sharding, LayerKind::dense);
         map.dense_stride = stride(map.layer);
     }
     if (map.resident_experts > 0) {
-        map.expert_layer = layer_parameters(model, shape, LayerKind::experts);
+        map.expert_layer = layer_parameters(model, shape, sharding, LayerKind::experts);
         map.expert_stride = stride(map.expert_layer);
     }
+}
+
+/// Those that begin in `range`, of `buckets` in order.
+std::span<const Bucket> buckets_in(const std::vector<Bucket>& buckets, const Bucket& range) {
+    const auto before = [](const Bucket& bucket, std::int64_t position) {
+        return bucket.offset < position;
+    };
+    const auto first = std::lower_bound(buckets.begin(), buckets.end(), range.offset, before);
+    const auto last = std::lower_bound(first, buckets.end(), range.end(), before);
+    return {first, last};
 }
 
 }  // namespace
@@ -244,13 +273,11 @@ Bucket ParameterMap::range_of(const Unit& unit) const {
 }
 
 std::span<const Bucket> ParameterMap::buckets_of(const Unit& unit) const {
-    const Bucket range = range_of(unit);
-    const auto before = [](const Bucket& bucket, std::int64_t position) {
-        return bucket.offset < position;
-    };
-    const auto first = std::lower_bound(buckets.begin(), buckets.end(), range.offset, before);
-    const auto last = std::lower_bound(first, buckets.end(), range.end(), before);
-    return {first, last};
+    return buckets_in(buckets, range_of(unit));
+}
+
+std::span<const Bucket> ParameterMap::expert_buckets_of(const Unit& unit) const {
+    return buckets_in(expert_buckets, range_of(unit));
 }
 
 std::int64_t ParameterMap::resident(std::int64_t position) const {

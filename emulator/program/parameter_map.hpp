@@ -40,7 +40,7 @@ struct LayerParameters {
     Slice shared_up;                     ///< [shared_up_width, h]
     Slice shared_down;                   ///< [h, shared_ffn]
     std::vector<ExpertWeights> experts;  ///< of this rank, behind all others
-    std::int64_t common = 0;             ///< elements before the experts
+    std::int64_t common = 0;             ///< elements before the experts, with padding between
     std::int64_t elements = 0;
 };
 
@@ -66,8 +66,9 @@ struct Unit {
 /// The flat array in the order in which backward completes gradients: output side first, then the
 /// layers from last to first, then the input side. In aliased memory all layers of a kind lie in
 /// one place. Layers with an MLP come before those with experts.
-/// Where sharding goes by units, each begins at a multiple of Sharding::multiple() and slices are
-/// relative to their unit's base; else only those of layers are.
+/// Where sharding goes by units, each has a multiple of Sharding::multiple() elements, without its
+/// experts if those are apart, and slices are relative to their unit's base; else only those of
+/// layers are.
 struct ParameterMap {
     LayerParameters layer;             ///< with an MLP
     LayerParameters expert_layer;      ///< with experts
@@ -125,6 +126,7 @@ struct ParameterMap {
     [[nodiscard]] Bucket range_of(const Unit& unit) const;
     /// The buckets in that part.
     [[nodiscard]] std::span<const Bucket> buckets_of(const Unit& unit) const;
+    [[nodiscard]] std::span<const Bucket> expert_buckets_of(const Unit& unit) const;
     /// From a position in `parameters` to where it lies in memory.
     [[nodiscard]] std::int64_t resident(std::int64_t position) const;
 };

@@ -37,7 +37,7 @@ ParameterSync::ParameterSync(StepProgram& program,
       setup_(setup),
       uses_(std::move(uses)),
       buffers_(stage.parameters,
-               stage.parameters.elements / stage.sharding.ranks,
+               kept_elements(stage.parameters, stage.sharding),
                buffers_of_layers(stage, setup)) {}
 
 std::int64_t ParameterSync::extent() const {
@@ -56,36 +56,59 @@ void ParameterSync::end_step(TaskId optimizer) {
     }
 }
 
-/// Forward begins at the end of the array.
 void ParameterSync::gather_buckets(Phase phase, std::optional<TaskId> after) {
-    const Sharding& sharding = stage_.sharding;
-    if (sharding.zero == Zero::none || shards_parameters(stage_)) {
+    if (stage_.sharding.zero == Zero::none || shards_parameters(stage_)) {
         return;
     }
-    const std::vector<Bucket>& buckets = stage_.parameters.buckets;
+    const ParameterMap& map = stage_.parameters;
+    gather_buckets("gather_bucket", Lane::dp, *shards_.all, map.buckets, phase, after, all_);
+    if (shards_.experts) {
+        gather_buckets("gather_experts",
+                       Lane::expert_dp,
+                       *shards_.experts,
+                       map.expert_buckets,
+                       phase,
+                       after,
+                       experts_);
+    }
+}
+
+/// Forward begins at the end of the array.
+void ParameterSync::gather_buckets(const char* name,
+                                   Lane lane,
+                                   const ShardGroup& group,
+                                   const std::vector<Bucket>& buckets,
+                                   Phase phase,
+                                   std::optional<TaskId> after,
+                                   Share& share) {
     for (const Bucket& bucket : std::vector<Bucket>(buckets.rbegin(), buckets.rend())) {
         const Bucket whole{.offset = 0, .elements = bucket.elements};
-        BlockWriter block("gather_bucket", phase, stage_);
-        block.communicate(
-            Lane::dp,
-            Collective{.kind = CollectiveKind::all_gather,
-                       .group = group_->group,
-                       .input = parameters_at(own_part(sharding, group_->rank, whole)),
-                       .output = parameters_at(whole),
-                       .dtype = stage_.storage});
+        BlockWriter block(name, phase, stage_);
+        block.communicate(lane,
+                          Collective{.kind = CollectiveKind::all_gather,
+                                     .group = group.group,
+                                     .input = parameters_at(own_part(group, whole)),
+                                     .output = parameters_at(whole),
+                                     .dtype = stage_.storage});
         Task task = task_of(add_block_once(program_, block.take()), 0);
         task.parameter_base = stage_.parameters.resident(bucket.offset);
-        gathered_.push_back(tasks_.collective(std::move(task), {after}));
+        share.gathered.push_back(tasks_.collective(std::move(task), {after}));
     }
 }
 
 ParameterSync::Access ParameterSync::begin_use(const Unit& unit) {
     if (!shards_parameters(stage_)) {
-        return {.base = stage_.parameters.base_of(unit), .ready = last_gather_of(unit)};
+        const ParameterMap& map = stage_.parameters;
+        return {.base = map.base_of(unit),
+                .ready = last_gather_of(unit, map.buckets, all_),
+                .experts_ready = last_gather_of(unit, map.expert_buckets, experts_)};
     }
     TD_EXPECT(next_use_ < uses_.size() && uses_[next_use_].unit == unit);
     gather_ahead();
     const Gathered& use = issued_[next_use_];
+    if (!shards_.experts && !stage_.parameters.expert_buckets_of(unit).empty()) {
+        copy_experts(unit, use.buffer);
+    }
     return {.base = buffers_.at(use.buffer).base, .ready = use.task};
 }
 
@@ -98,21 +121,22 @@ void ParameterSync::end_use(TaskId last) {
 }
 
 /// The lane runs in order, as compute does: only what is later than all waits so far is new.
-std::optional<TaskId> ParameterSync::last_gather_of(const Unit& unit) {
+std::optional<TaskId> ParameterSync::last_gather_of(const Unit& unit,
+                                                    const std::vector<Bucket>& buckets,
+                                                    Share& share) const {
     const Bucket range = stage_.parameters.range_of(unit);
-    if (gathered_.empty() || range.elements == 0) {
-        return std::nullopt;
-    }
-    const std::vector<Bucket>& buckets = stage_.parameters.buckets;
     const auto lowest = std::upper_bound(
         buckets.begin(), buckets.end(), range.offset, [](std::int64_t position, const Bucket& at) {
             return position < at.end();
         });
-    const TaskId task = gathered_[static_cast<std::size_t>(buckets.end() - lowest) - 1];
-    if (waited_ && task <= *waited_) {
+    if (share.gathered.empty() || lowest == buckets.end() || lowest->offset >= range.end()) {
         return std::nullopt;
     }
-    waited_ = task;
+    const TaskId task = share.gathered[static_cast<std::size_t>(buckets.end() - lowest) - 1];
+    if (share.waited && task <= *share.waited) {
+        return std::nullopt;
+    }
+    share.waited = task;
     return task;
 }
 
@@ -138,23 +162,59 @@ BlockId ParameterSync::block_of(const Use& use, std::size_t buffer) {
     const auto [known, is_new] =
         blocks_.try_emplace({map.base_of(use.unit), buffer, use.phase}, BlockId{});
     if (is_new) {
-        const std::int64_t from = map.range_of(use.unit).offset;
         BlockWriter block("gather_unit", use.phase, stage_);
-        for (const Bucket& bucket : map.buckets_of(use.unit)) {
-            const Bucket whole{.offset = buffers_.at(buffer).base + bucket.offset - from,
-                               .elements = bucket.elements};
-            const Bucket kept{.offset = map.resident(bucket.offset) / stage_.sharding.ranks,
-                              .elements = bucket.elements / stage_.sharding.ranks};
-            block.communicate(Lane::dp,
-                              Collective{.kind = CollectiveKind::all_gather,
-                                         .group = group_->group,
-                                         .input = parameters_at(kept),
-                                         .output = parameters_at(whole),
-                                         .dtype = stage_.storage});
+        write_gathering(block, Lane::dp, *shards_.all, map.buckets_of(use.unit), use, buffer);
+        if (shards_.experts) {
+            write_gathering(block,
+                            Lane::expert_dp,
+                            *shards_.experts,
+                            map.expert_buckets_of(use.unit),
+                            use,
+                            buffer);
         }
         known->second = add_block(program_, block.take());
     }
     return known->second;
+}
+
+void ParameterSync::write_gathering(BlockWriter& block,
+                                    Lane lane,
+                                    const ShardGroup& group,
+                                    std::span<const Bucket> buckets,
+                                    const Use& use,
+                                    std::size_t buffer) {
+    for (const Bucket& bucket : buckets) {
+        block.set_aside(block.communicate(lane,
+                                          Collective{.kind = CollectiveKind::all_gather,
+                                                     .group = group.group,
+                                                     .input = kept_of(group, bucket),
+                                                     .output = place_in(buffer, use.unit, bucket),
+                                                     .dtype = stage_.storage}));
+    }
+}
+
+void ParameterSync::copy_experts(const Unit& unit, std::size_t buffer) {
+    BlockWriter block("copy_experts", Phase::optimizer, stage_);
+    for (const Bucket& bucket : stage_.parameters.expert_buckets_of(unit)) {
+        block.elementwise(ElementwiseKind::copy,
+                          1,
+                          bucket.elements,
+                          {kept_of(shards_.experts, bucket)},
+                          {place_in(buffer, unit, bucket)});
+    }
+    tasks_.compute(task_of(add_block_once(program_, block.take()), 0), {});
+}
+
+Slice ParameterSync::kept_of(const std::optional<ShardGroup>& group, const Bucket& bucket) const {
+    const ParameterMap& map = stage_.parameters;
+    return parameters_at({.offset = kept_at(map, stage_.sharding, map.resident(bucket.offset)),
+                          .elements = own_part(group, bucket).elements});
+}
+
+Slice ParameterSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) {
+    const std::int64_t begin = stage_.parameters.range_of(unit).offset;
+    return parameters_at(
+        {.offset = buffers_.at(buffer).base + bucket.offset - begin, .elements = bucket.elements});
 }
 
 }  // namespace traindyno

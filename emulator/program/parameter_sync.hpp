@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -35,7 +36,7 @@ class ParameterSync {
     /// Elements of parameter space.
     [[nodiscard]] std::int64_t extent() const;
 
-    void join(const std::optional<ShardGroup>& group) { group_ = group; }
+    void join(const StageShards& shards) { shards_ = shards; }
 
     void begin_step();
 
@@ -43,6 +44,7 @@ class ParameterSync {
     struct Access {
         std::int64_t base = 0;
         std::optional<TaskId> ready;
+        std::optional<TaskId> experts_ready{};  ///< where those are gathered apart
     };
 
     /// Uses come in the order given; each ends before the next one begins.
@@ -59,20 +61,46 @@ class ParameterSync {
         std::optional<TaskId> task;
     };
 
+    /// Buckets that ranks of one group share, in ZeRO 1 and 2.
+    struct Share {
+        std::vector<TaskId> gathered;  ///< each of them, last bucket first
+        std::optional<TaskId> waited;  ///< latest gathering that compute has waited for
+    };
+
     void gather_buckets(Phase phase, std::optional<TaskId> after);
+    void gather_buckets(const char* name,
+                        Lane lane,
+                        const ShardGroup& group,
+                        const std::vector<Bucket>& buckets,
+                        Phase phase,
+                        std::optional<TaskId> after,
+                        Share& share);
     void gather_ahead();
     [[nodiscard]] BlockId block_of(const Use& use, std::size_t buffer);
-    [[nodiscard]] std::optional<TaskId> last_gather_of(const Unit& unit);
+    void write_gathering(BlockWriter& block,
+                         Lane lane,
+                         const ShardGroup& group,
+                         std::span<const Bucket> buckets,
+                         const Use& use,
+                         std::size_t buffer);
+    /// Experts that nobody shares are copied to where all else is gathered.
+    void copy_experts(const Unit& unit, std::size_t buffer);
+    [[nodiscard]] std::optional<TaskId> last_gather_of(const Unit& unit,
+                                                       const std::vector<Bucket>& buckets,
+                                                       Share& share) const;
+    /// What is kept of a bucket of the map, and where it lies in a buffer.
+    [[nodiscard]] Slice kept_of(const std::optional<ShardGroup>& group, const Bucket& bucket) const;
+    [[nodiscard]] Slice place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket);
 
     StepProgram& program_;
     TaskList& tasks_;
     const StageContext& stage_;
     const TrainingSetup& setup_;
     std::vector<Use> uses_;
-    std::optional<ShardGroup> group_;
+    StageShards shards_;
     // ZeRO 1 and 2.
-    std::vector<TaskId> gathered_;  ///< gathering of each bucket of the map, last bucket first
-    std::optional<TaskId> waited_;  ///< latest gathering that compute has waited for
+    Share all_;
+    Share experts_;
     // ZeRO 3.
     UnitBuffers buffers_;
     std::vector<Gathered> issued_;  ///< of uses from the first on

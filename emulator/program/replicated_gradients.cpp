@@ -25,14 +25,15 @@ void add(std::vector<Slice>& pieces, Slice weights, std::int64_t base) {
 /// Of one unit, from `base` on, in the order of their offsets.
 void add_unit(std::vector<Slice>& pieces,
               const ParameterMap& map,
-              UnitKind kind,
+              const Unit& unit,
               std::int64_t base) {
-    if (kind == map.head_unit) {
+    if (unit.kind == map.head_unit) {
         add(pieces, map.final_norm, base);
     }
-    if (kind == UnitKind::layer) {
+    if (unit.kind == UnitKind::layer) {
+        const LayerParameters& layer = map.of(map.kind_of(unit.layer));
         for (const Slice& weights :
-             {map.layer.norm1, map.layer.projection_bias, map.layer.norm2, map.layer.down_bias}) {
+             {layer.norm1, layer.projection_bias, layer.norm2, layer.router, layer.down_bias}) {
             add(pieces, weights, base);
         }
     }
@@ -41,9 +42,10 @@ void add_unit(std::vector<Slice>& pieces,
 std::vector<Slice> pieces_of(const StageContext& stage) {
     const ParameterMap& map = stage.parameters;
     std::vector<Slice> pieces;
-    add_unit(pieces, map, map.head_unit, map.base_of({.kind = map.head_unit}));
+    const Unit head{.kind = map.head_unit};
+    add_unit(pieces, map, head, map.base_of(head));
     for (std::int64_t layer = map.layers - 1; layer >= 0; --layer) {
-        add_unit(pieces, map, UnitKind::layer, map.layer_base(layer));
+        add_unit(pieces, map, {.kind = UnitKind::layer, .layer = layer}, map.layer_base(layer));
     }
     return pieces;
 }
@@ -82,9 +84,9 @@ Block reduce_replicated_gradients(const StageContext& stage, const Slice& packed
     return block.take();
 }
 
-Block reduce_replicated_gradients(const StageContext& stage, UnitKind kind) {
+Block reduce_replicated_gradients(const StageContext& stage, const Unit& unit) {
     std::vector<Slice> pieces;
-    add_unit(pieces, stage.parameters, kind, 0);
+    add_unit(pieces, stage.parameters, unit, 0);
     BlockWriter block("reduce_replicated_unit", Phase::backward, stage);
     for (const Slice& piece : pieces) {
         block.all_reduce_over_tp(piece);

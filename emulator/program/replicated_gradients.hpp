@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // With sequence parallelism each tensor-parallel rank sees its own tokens only, so what all of them
-// hold of a weight (norms, biases of row-parallel layers) has the gradient of those tokens: they
-// are summed over the tensor group (Megatron-LM, finalize_model_grads).
+// hold of a weight (norms, biases of row-parallel layers, routers) has the gradient of those
+// tokens: they are summed over the tensor group (Megatron-LM, finalize_model_grads).
 #pragma once
 
 #include "emulator/program/stage_context.hpp"
@@ -15,6 +15,6 @@ namespace traindyno {
 [[nodiscard]] Block reduce_replicated_gradients(const StageContext& stage, const Slice& packed);
 
 /// Sums those of one unit in place, which lie relative to the unit's base.
-[[nodiscard]] Block reduce_replicated_gradients(const StageContext& stage, UnitKind kind);
+[[nodiscard]] Block reduce_replicated_gradients(const StageContext& stage, const Unit& unit);
 
 }  // namespace traindyno

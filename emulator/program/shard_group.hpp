@@ -12,24 +12,41 @@ namespace traindyno {
 /// What gradients are reduced in. Without hybrid sharding one group does it all.
 struct ShardGroup {
     GroupId group;                    ///< that shares state; every replica where nothing is shared
-    std::int64_t rank = 0;            ///< of those that share; 0 where nothing is shared
+    std::int64_t ranks = 1;           ///< that share; 1 where nothing is shared
+    std::int64_t rank = 0;            ///< of those that share
     std::optional<GroupId> replicas;  ///< hybrid sharding: that hold the same shard
 
     friend bool operator==(const ShardGroup&, const ShardGroup&) = default;
 };
 
-/// This rank's part of a bucket that begins at `offset`.
-[[nodiscard]] inline Bucket own_part(const Sharding& sharding,
-                                     std::int64_t rank,
-                                     const Bucket& bucket) {
-    const std::int64_t elements = bucket.elements / sharding.ranks;
-    return {.offset = bucket.offset + rank * elements, .elements = elements};
+/// Those of one stage. Absent where this rank is alone.
+struct StageShards {
+    std::optional<ShardGroup> all;      ///< that hold the same, but for experts that are apart
+    std::optional<ShardGroup> experts;  ///< that hold the same experts, where those are apart
+};
+
+/// This rank's part of a bucket: all of it where the rank is alone.
+[[nodiscard]] inline Bucket own_part(const std::optional<ShardGroup>& group, const Bucket& bucket) {
+    const ShardGroup at = group.value_or(ShardGroup{});
+    const std::int64_t elements = bucket.elements / at.ranks;
+    return {.offset = bucket.offset + at.rank * elements, .elements = elements};
+}
+
+/// Where a rank keeps its share of a bucket that lies at `position` in memory: behind its shares of
+/// all before it.
+[[nodiscard]] std::int64_t kept_at(const ParameterMap& map,
+                                   const Sharding& sharding,
+                                   std::int64_t position);
+
+/// Its shares of all of them.
+[[nodiscard]] inline std::int64_t kept_elements(const ParameterMap& map, const Sharding& sharding) {
+    return kept_at(map, sharding, map.elements);
 }
 
 /// What the optimizer does on this rank: as few updates as cover its share of all buckets. In
 /// aliased memory what layers share is updated as often as there are layers.
 [[nodiscard]] std::vector<OptimizerStep> updates_of(const ParameterMap& map,
                                                     const Sharding& sharding,
-                                                    std::int64_t rank);
+                                                    const StageShards& shards);
 
 }  // namespace traindyno

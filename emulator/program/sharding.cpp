@@ -20,6 +20,7 @@ Sharding sharding_of(const Model& model, const Layout& layout, const TrainingSet
     sharding.accumulates = every && !one;
     if (setup.zero != Zero::none) {
         sharding.ranks = layout.shard == 0 ? replicas : layout.shard;
+        sharding.expert_ranks = replicas / layout.ep;
         sharding.own_table = model.tied_embeddings && layout.pp > 1;
     }
     if (sharding.accumulates || (setup.zero >= Zero::gradients && one)) {

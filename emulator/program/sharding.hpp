@@ -23,8 +23,9 @@ enum class GradientPlace : std::uint8_t {
 /// What data parallelism cuts a stage's state into. A unit is what is gathered, reduced and cut by
 /// itself: a layer, or what surrounds the layers.
 struct Sharding {
-    Zero zero = Zero::none;  ///< none where one rank has nobody to share with
-    std::int64_t ranks = 1;  ///< that share state; 1 without sharding
+    Zero zero = Zero::none;         ///< none where one rank has nobody to share with
+    std::int64_t ranks = 1;         ///< that share state; 1 without sharding
+    std::int64_t expert_ranks = 1;  ///< that share the state of experts, where those are apart
     GradientPlace gradients = GradientPlace::whole;
     bool accumulates = false;  ///< reduced gradients are added up over micro-batches
     bool own_table = false;    ///< the table that two stages tie is cut by itself, so that both cut
@@ -35,7 +36,8 @@ struct Sharding {
 
     /// Whether each unit is cut by itself, not the whole array into buckets.
     [[nodiscard]] bool by_unit() const {
-        return zero >= Zero::gradients || gradients == GradientPlace::buffers;
+        return zero >= Zero::gradients || gradients == GradientPlace::buffers ||
+               (experts_apart && zero != Zero::none);
     }
 
     /// What is cut has a multiple of this many elements, so that every part is aligned.
@@ -46,6 +48,12 @@ struct Sharding {
     [[nodiscard]] std::int64_t padded(std::int64_t elements) const {
         return (elements + multiple() - 1) / multiple() * multiple();
     }
+
+    /// Experts that are apart have a multiple of as much for each of their ranks.
+    [[nodiscard]] std::int64_t padded_experts(std::int64_t elements) const {
+        const std::int64_t unit = multiple() / ranks * expert_ranks;
+        return (elements + unit - 1) / unit * unit;
+    }
 };
 
 /// Valid models, layouts and setups only (problems_of).
@@ -54,7 +62,7 @@ struct Sharding {
                                    const TrainingSetup& setup);
 
 /// `from` to `to` in buckets, the last one shorter; in one with ZeRO 3, which moves whole units
-/// (Zhao et al., PyTorch FSDP, VLDB 2023, section 4.1). Of the ranks that share a bucket, rank r
+/// (Zhao et al., PyTorch FSDP, VLDB 2023, section 3). Of the ranks that share a bucket, rank r
 /// holds the r-th equal part.
 [[nodiscard]] std::vector<Bucket> cut(const Sharding& sharding, std::int64_t from, std::int64_t to);
 

@@ -60,13 +60,23 @@ void StageBuffers::take_rings(const TrainingSetup& setup, std::int64_t visits) {
     const bool sends = feeds(0);
     const bool receives = is_fed(pipeline_.chunks - 1);
     const std::int64_t waiting = awaiting_backward(pipeline_, position_);
-    gradient_ = scratch_.take(activation_);
+    gradient_ = scratch_.take(passes_gradients() ? activation_ : 0);
     // The next input may arrive while backward still uses the slot that the micro-batch will take.
     const bool ahead = overlap && pipeline_.chunks == 1 && receives && visits > waiting;
     inputs_ = take_ring(ahead ? waiting + 1 : 0);
     outputs_ = take_ring(sends ? depth : 0);
     grad_outputs_ = take_ring(sends && !deferred_ ? depth : 0);
     grad_inputs_ = take_ring(receives ? depth : 0);
+}
+
+/// Whether some gradient stays on the stage and has no place of its own.
+bool StageBuffers::passes_gradients() const {
+    bool passes = false;
+    for (std::int64_t chunk = 0; chunk < pipeline_.chunks; ++chunk) {
+        const bool inside = chunks_[static_cast<std::size_t>(chunk)].layers > 1 || !feeds(chunk);
+        passes = passes || !is_fed(chunk) || (inside && !deferred_);
+    }
+    return passes;
 }
 
 void StageBuffers::rotate() {

@@ -65,6 +65,7 @@ class StageBuffers {
 
     [[nodiscard]] Ring take_ring(std::int64_t count);
     void take_rings(const TrainingSetup& setup, std::int64_t visits);
+    [[nodiscard]] bool passes_gradients() const;
     void rotate();
     [[nodiscard]] std::int64_t largest_slot() const;
     [[nodiscard]] bool feeds(std::int64_t chunk) const;

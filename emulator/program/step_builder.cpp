@@ -41,7 +41,7 @@ StageContext context_of(const Model& model,
             .tp = tp,
             .cp = cp,
             .ep = ep,
-            .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.tokens)
+            .routes = model.experts > 0 ? ExpertRoutes(model, layout, setup, shape.own_tokens)
                                         : ExpertRoutes(),
             .expert_position = group_of(layout, GroupKind::ep, rank).rank_of(rank).value()};
 }
@@ -67,9 +67,9 @@ StepBuilder::StepBuilder(const Model& model,
                .tasks = {}},
       tp_(join(GroupKind::tp)),
       cp_(join_context_parallel()),
-      dp_(join_data_parallel(model)),
+      dp_(join_data_parallel(sharding_of(model, layout, setup))),
       ep_(layout.ep > 1 ? join(GroupKind::ep) : std::nullopt),
-      expert_dp_(layout.ep > 1 ? join(GroupKind::expert_dp) : std::nullopt),
+      expert_dp_(join_experts(sharding_of(model, layout, setup))),
       pp_(join(GroupKind::pp)),
       embedding_(model.tied_embeddings ? join(GroupKind::embedding) : std::nullopt),
       model_group_(join(GroupKind::model)),
@@ -80,8 +80,9 @@ StepBuilder::StepBuilder(const Model& model,
       tasks_(setup.overlap_p2p),
       weights_(program_, tasks_, context_, setup, weight_uses()),
       gradients_(program_, tasks_, context_, setup, pipeline_.micro_batches) {
-    weights_.join(dp_);
-    gradients_.join({.dp = dp_, .expert_dp = expert_dp_, .embedding = embedding_});
+    const StageShards shards{.all = dp_, .experts = expert_dp_};
+    weights_.join(shards);
+    gradients_.join({.shards = shards, .embedding = embedding_});
     const auto unless_equal = [&](std::int64_t extent) {
         return extent == weights_.extent() ? std::nullopt : std::optional(extent);
     };
@@ -91,7 +92,7 @@ StepBuilder::StepBuilder(const Model& model,
         .workspace = buffers_.scratch().end(),
         .scalar = scalars_.elements,
         .gradient = unless_equal(gradients_.extent()),
-        .state = unless_equal(context_.parameters.elements / context_.sharding.ranks)};
+        .state = unless_equal(kept_elements(context_.parameters, context_.sharding))};
 }
 
 StepProgram StepBuilder::build() {
@@ -128,8 +129,7 @@ std::optional<ContextParallel> StepBuilder::join_context_parallel() {
 }
 
 /// Hybrid sharding takes the replicas apart into those that share state and those that copy it.
-std::optional<ShardGroup> StepBuilder::join_data_parallel(const Model& model) {
-    const Sharding sharding = sharding_of(model, layout_, setup_);
+std::optional<ShardGroup> StepBuilder::join_data_parallel(const Sharding& sharding) {
     const bool hybrid = sharding.ranks > 1 && sharding.ranks < layout_.dp * layout_.cp;
     const std::optional<GroupId> group = join(hybrid ? GroupKind::dp_shard : GroupKind::dp);
     if (!group) {
@@ -137,8 +137,22 @@ std::optional<ShardGroup> StepBuilder::join_data_parallel(const Model& model) {
     }
     const std::int64_t rank = program_.groups[group->index()].rank_of(program_.rank).value();
     return ShardGroup{.group = *group,
+                      .ranks = sharding.ranks,
                       .rank = sharding.ranks > 1 ? rank : 0,
                       .replicas = hybrid ? join(GroupKind::dp_replicate) : std::nullopt};
+}
+
+std::optional<ShardGroup> StepBuilder::join_experts(const Sharding& sharding) {
+    const std::optional<GroupId> group =
+        sharding.experts_apart ? join(GroupKind::expert_dp) : std::nullopt;
+    if (!group) {
+        return std::nullopt;
+    }
+    const std::int64_t rank = program_.groups[group->index()].rank_of(program_.rank).value();
+    return ShardGroup{.group = *group,
+                      .ranks = sharding.expert_ranks,
+                      .rank = sharding.expert_ranks > 1 ? rank : 0,
+                      .replicas = {}};
 }
 
 /// What forward and backward need weights of, in the order in which they do.
@@ -286,7 +300,8 @@ void StepBuilder::forward(const Visit& visit) {
             tasks_.compute(std::move(task),
                            {layer == 0 ? input : std::nullopt,
                             top ? before(buffers_.output_of(visit)).send_forward : std::nullopt,
-                            weights.ready}));
+                            weights.ready,
+                            weights.experts_ready}));
     }
 }
 
@@ -310,6 +325,7 @@ void StepBuilder::backward(const Visit& visit) {
             {layer == layers - 1 ? reached.receive_backward : std::nullopt,
              bottom ? before(buffers_.grad_input_of(visit)).send_backward : std::nullopt,
              weights.ready,
+             weights.experts_ready,
              gradients.ready});
         weights_.end_use(*reached.slot_free);
         if (layer == layers - 1) {
@@ -369,9 +385,9 @@ void StepBuilder::optimize() {
     const bool shards = context_.sharding.zero != Zero::none;
     const NormGroups norm{.model = model_group_,
                           .shards = shards ? std::optional(dp_->group) : std::nullopt,
-                          .experts = ep_};
+                          .experts = shards ? std::nullopt : ep_};
     const std::vector<OptimizerStep> updates =
-        updates_of(context_.parameters, context_.sharding, dp_ ? dp_->rank : 0);
+        updates_of(context_.parameters, context_.sharding, {.all = dp_, .experts = expert_dp_});
     const BlockId block =
         add_block(program_, optimizer_block(context_, updates, scalars_.gradient_norm, norm));
     weights_.end_step(tasks_.compute(

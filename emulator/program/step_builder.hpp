@@ -53,7 +53,8 @@ class StepBuilder {
 
     [[nodiscard]] std::optional<GroupId> join(GroupKind kind);
     [[nodiscard]] std::optional<ContextParallel> join_context_parallel();
-    [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Model& model);
+    [[nodiscard]] std::optional<ShardGroup> join_data_parallel(const Sharding& sharding);
+    [[nodiscard]] std::optional<ShardGroup> join_experts(const Sharding& sharding);
     [[nodiscard]] std::vector<ParameterSync::Use> weight_uses() const;
     void write_edge_blocks();
     [[nodiscard]] const LayerBlocks& layer_blocks(std::int64_t layer, const Visit& visit);
@@ -130,7 +131,7 @@ class StepBuilder {
     std::optional<ContextParallel> cp_;
     std::optional<ShardGroup> dp_;
     std::optional<GroupId> ep_;
-    std::optional<GroupId> expert_dp_;
+    std::optional<ShardGroup> expert_dp_;
     std::optional<GroupId> pp_;
     std::optional<GroupId> embedding_;
     std::optional<GroupId> model_group_;

@@ -7,9 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -40,19 +43,78 @@ struct Size {
 
 struct Contestant {
     std::string name;
-    std::unique_ptr<Communicator> group;
+    std::function<void(std::span<std::byte>)> all_reduce;  ///< to its end
 };
 
+constexpr std::string_view exchange = "exchange";  ///< no all-reduce: what the links give here
 constexpr double least_share_of_bound = 0.9;
 constexpr std::int64_t bound_from = std::int64_t{16} << 20;
-constexpr double most_above_best = 1.1;
-/// Links this slow and late take longer than the default to tell carriers apart at 1 MiB.
-constexpr double tuning_seconds = 10;
+constexpr double most_above_best = 1.15;
 
 std::string host_name() {
     std::array<char, 256> name{};
     TD_EXPECT(gethostname(name.data(), name.size() - 1) == 0);
     return name.data();
+}
+
+void finish(Pending pending) {
+    while (!pending.done()) {
+        sched_yield();
+    }
+}
+
+Contestant reducing(std::string_view name, std::unique_ptr<Communicator> made) {
+    return {.name = std::string(name),
+            .all_reduce = [group = std::shared_ptr(std::move(made))](std::span<std::byte> bytes) {
+                finish(group->all_reduce(
+                    bytes, bytes, DType::fp32, Reduction::sum, Urgency::immediate));
+            }};
+}
+
+/// Each node sends to the next, and receives from the one before, the bytes that an all-reduce must
+/// (the bound), in one message of each rank.
+Contestant exchanging(Communicator& world, const NodeMap& map) {
+    const std::int32_t node = map.node(world.rank());
+    std::shared_ptr<Communicator> lane = world.split(map.local_rank(world.rank()), node);
+    const auto nodes = static_cast<std::size_t>(lane->size());
+    const auto each = static_cast<std::size_t>(map.shape().most);
+    return {
+        .name = std::string(exchange),
+        .all_reduce = [lane,
+                       nodes,
+                       each,
+                       node,
+                       sent = std::vector<std::byte>(),
+                       received = std::vector<std::byte>()](std::span<std::byte> bytes) mutable {
+            const std::size_t moved = 2 * (nodes - 1) * bytes.size() / nodes / each;
+            sent.resize(std::max(sent.size(), moved));
+            received.resize(std::max(received.size(), moved));
+            const auto last = static_cast<std::int64_t>(nodes) - 1;
+            Pending coming = lane->recv(
+                std::span(received).first(moved), GroupRank{node == 0 ? last : node - 1}, 0);
+            Pending going = lane->send(std::span(sent).first(moved),
+                                       GroupRank{node == last ? 0 : std::int64_t{node} + 1},
+                                       0);
+            finish(std::move(going));
+            finish(std::move(coming));
+        }};
+}
+
+/// What `auto` found for what this benchmark asks for.
+void print_row(const TuningRow& row) {
+    if (row.urgency != Urgency::immediate) {
+        return;
+    }
+    fmt::print("auto {:>6} KiB: {}{}, ms",
+               row.bytes / 1024,
+               to_string(row.carrier),
+               row.estimated ? " (extrapolated)" : "");
+    for (std::size_t i = 0; i < row.seconds.size(); ++i) {
+        if (row.seconds[i] > 0) {
+            fmt::print(" {} {:.2f}", to_string(static_cast<Carrier>(i)), 1e3 * row.seconds[i]);
+        }
+    }
+    fmt::print("\n");
 }
 
 /// Those named, or all.
@@ -62,30 +124,37 @@ std::vector<Contestant> contestants(const MpiSession& session,
     const auto takes_part = [&](std::string_view name) {
         return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
     };
+    const std::unique_ptr<Communicator> world = session.world();
     std::vector<Contestant> all;
-    all.push_back({"mpi", session.world()});
+    all.push_back(exchanging(*world, NodeMap::gather(*world, node)));
+    all.push_back(reducing("mpi", session.world()));
     for (const Candidate& candidate : host_carriers(node)) {
         const std::string_view name = to_string(candidate.carrier);
         if (candidate.carrier != Carrier::shm && takes_part(name)) {  // shm: one host only
-            all.push_back({std::string(name), candidate.make(session.world())});
+            all.push_back(reducing(name, candidate.make(session.world())));
         }
     }
     if (!takes_part("auto")) {
         return all;
     }
     const auto table = std::make_shared<TuningTable>();
-    const auto root =
-        make_auto_communicator(session.world(),
-                               {.node = node,
-                                .candidates = host_carriers(node),
-                                .limits = {.seconds = tuning_seconds, .largest = {largest_trial}},
-                                .table = table});
-    const double seconds = slowest(*all.front().group, {seconds_of(*all.front().group, [&] {
-                               all.push_back({"auto", root->split(0, session.rank().value())});
-                           })}).front();
+    const auto root = make_auto_communicator(session.world(),
+                                             {.node = node,
+                                              .candidates = host_carriers(node),
+                                              .limits = {.largest = {largest_trial}},
+                                              .table = table});
+    std::unique_ptr<Communicator> chooser;
+    const double seconds =
+        slowest(*world, {seconds_of(*world, [&] {
+            chooser = root->split(0, static_cast<std::int32_t>(session.rank().value()));
+        })}).front();
     if (session.rank() == WorldRank{0}) {
-        fmt::print("auto measured for {:.1f} s\n", seconds);
+        fmt::print("auto measured for {:.2f} s\n", seconds);
+        for (const TuningRow& row : table->rows()) {
+            print_row(row);
+        }
     }
+    all.push_back(reducing("auto", std::move(chooser)));
     return all;
 }
 
@@ -98,11 +167,7 @@ std::vector<double> measure(Communicator& world, std::vector<Contestant>& all, c
         for (std::size_t i = 0; i < all.size(); ++i) {
             const double seconds = seconds_of(world, [&] {
                 for (int repeat = 0; repeat < size.repeats; ++repeat) {
-                    Pending pending = all[i].group->all_reduce(
-                        bytes, bytes, DType::fp32, Reduction::sum, Urgency::immediate);
-                    while (!pending.done()) {
-                        sched_yield();
-                    }
+                    all[i].all_reduce(bytes);
                 }
             });
             if (round > 0) {  // the first one warms up
@@ -122,19 +187,29 @@ bool report(const std::vector<Contestant>& all,
             const std::vector<double>& seconds,
             const Size& size,
             double bound) {
+    const double plain = seconds.front();
     fmt::print("{:>6} KiB", size.bytes / 1024);
-    double best = seconds.front();
+    double best = seconds[1];
     for (std::size_t i = 0; i < all.size(); ++i) {
         fmt::print("  {:>10.2f}", 1e3 * seconds[i]);
-        best = all[i].name == "auto" ? best : std::min(best, seconds[i]);
+        const bool competes = all[i].name != "auto" && all[i].name != exchange;
+        best = competes ? std::min(best, seconds[i]) : best;
     }
     bool reached = true;
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (all[i].name == "hierarchical" && bound > 0 && size.bytes >= bound_from) {
-            fmt::print("  hierarchical {:.1f} % of the bound {:.1f} ms",
-                       100 * bound / seconds[i],
-                       1e3 * bound);
-            reached = reached && bound / seconds[i] >= least_share_of_bound;
+            const double share = bound / seconds[i];
+            fmt::print(
+                "  hierarchical {:.1f} % of the bound {:.1f} ms, {:.1f} % of the exchange "
+                "({:.1f} % of the bound)",
+                100 * share,
+                1e3 * bound,
+                100 * plain / seconds[i],
+                100 * bound / plain);
+            // Where the links do not give it to a plain exchange, the machine is what is short.
+            const double possible = std::min(1.0, bound / plain);
+            reached = reached && share >= least_share_of_bound *
+                                              (possible < least_share_of_bound ? possible : 1);
         }
         if (all[i].name == "auto") {
             fmt::print("  auto {:.2f} x best", seconds[i] / best);

@@ -102,6 +102,10 @@ TEST(ExpertsOverMpi, tokens_come_back_from_equal_and_unequal_parts) {
             setup.expert_skew = load.skew;
             setup.capacity_factor = load.capacity_factor;
             expect_right_exchanges(layout, setup);
+            if (layout.tp > 1) {
+                setup.sequence_parallel = SequenceParallel::on;
+                expect_right_exchanges(layout, setup);
+            }
         }
     }
 }

@@ -48,6 +48,17 @@ Model llama() {
     return model;
 }
 
+/// Every token visits both experts: which ones it visits does not depend on who sends it.
+Model mixture() {
+    Model model = llama();
+    model.name = "mixture";
+    model.experts = model.top_k = 2;
+    model.expert_ffn = 4;
+    model.shared_experts = 1;
+    model.dense_layers = 1;
+    return model;
+}
+
 struct Result {
     float loss = 0;
     std::vector<float> gradients;
@@ -66,10 +77,11 @@ void fill_weights(std::span<float> weights, const ParameterMap& map, std::uint32
     fill({.space = Space::parameter, .offset = 0, .elements = map.elements}, 0, 100 + tp_rank);
     fill(map.final_norm, 0, 1);
     fill(map.positions, 0, 1);
-    for (std::int64_t layer = 0; layer < map.layers; ++layer) {
+    for (std::int64_t number = 0; number < map.layers; ++number) {
+        const LayerParameters& layer = map.of(map.kind_of(number));
         for (const Slice& slice :
-             {map.layer.norm1, map.layer.norm2, map.layer.projection_bias, map.layer.down_bias}) {
-            fill(slice, map.layer_base(layer), 1);
+             {layer.norm1, layer.norm2, layer.projection_bias, layer.down_bias, layer.router}) {
+            fill(slice, map.layer_base(number), 1);
         }
     }
 }
@@ -101,7 +113,8 @@ Result train(const Model& model, const Layout& layout, const TrainingSetup& setu
                                            layout,
                                            local_shape(model, layout, setup, program.stage),
                                            program.stage,
-                                           setup.memory);
+                                           setup.memory,
+                                           sharding_of(model, layout, setup));
     fill_weights(
         floats(*device, Space::parameter, map.elements), map, static_cast<std::uint32_t>(at.tp));
     const IssueOrder order(program);
@@ -147,24 +160,39 @@ std::vector<Layout> layouts() {
     return list;
 }
 
+void expect_same_as_whole_tokens(const Model& model, const Layout& layout) {
+    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
+        // Buckets of 32 gradients, rows of few tokens: too short for marks.
+        TrainingSetup setup{.micro_batch = model.experts > 0 ? 1 : 2,
+                            .global_batch = 4 * layout.dp,
+                            .recompute = recompute,
+                            .bucket = Bytes{128}};
+        const Result whole = train(model, layout, setup);
+        const std::string text = model.name + " " + to_string(layout) + " recompute " +
+                                 std::string(to_string(recompute));
+        setup.sequence_parallel = SequenceParallel::on;
+        expect_same(train(model, layout, setup), whole, text);
+        setup.overlap_tp = Overlap::on;
+        if (problems_of(model, layout, setup).empty()) {
+            expect_same(train(model, layout, setup), whole, text + " in chunks");
+        }
+    }
+}
+
 TEST(SequenceParallel, gives_the_losses_and_gradients_of_whole_tokens_on_every_rank) {
     for (const Model& model : {gpt(), llama()}) {
         for (const Layout& layout : layouts()) {
-            for (const Recompute recompute :
-                 {Recompute::none, Recompute::selective, Recompute::full}) {
-                // Buckets of 32 gradients: too short for marks.
-                TrainingSetup setup{.micro_batch = 2,
-                                    .global_batch = 4 * layout.dp,
-                                    .recompute = recompute,
-                                    .bucket = Bytes{128}};
-                const Result whole = train(model, layout, setup);
-                const std::string text = model.name + " " + to_string(layout) + " recompute " +
-                                         std::string(to_string(recompute));
-                setup.sequence_parallel = SequenceParallel::on;
-                expect_same(train(model, layout, setup), whole, text);
-                setup.overlap_tp = Overlap::on;
-                expect_same(train(model, layout, setup), whole, text + " in chunks");
-            }
+            expect_same_as_whole_tokens(model, layout);
+        }
+    }
+}
+
+TEST(SequenceParallel, gives_those_of_whole_tokens_in_experts_of_one_rank_and_of_several) {
+    for (Layout layout : layouts()) {
+        expect_same_as_whole_tokens(mixture(), layout);
+        if (layout.dp > 1) {
+            layout.ep = layout.dp;
+            expect_same_as_whole_tokens(mixture(), layout);
         }
     }
 }

@@ -18,7 +18,7 @@
 namespace traindyno {
 namespace {
 
-const Model model{.name = "tiny",
+const Model dense{.name = "tiny",
                   .layers = 4,
                   .hidden = 64,
                   .heads = 4,
@@ -28,17 +28,38 @@ const Model model{.name = "tiny",
                   .seq = 16,
                   .vocab = 256};
 
-/// Replicas that share state, and with an even number of ranks also two stages.
-std::vector<Layout> layouts(std::int64_t ranks) {
-    std::vector<Layout> list{{.dp = ranks}};
+Model mixture() {
+    Model model = dense;
+    model.name = "tiny-mixture";
+    model.gated_mlp = true;
+    model.bias = LinearBias::none;
+    model.experts = 4;
+    model.top_k = 2;
+    model.expert_ffn = 64;
+    model.dense_layers = 1;
+    return model;
+}
+
+struct Job {
+    Model model;
+    Layout layout;
+};
+
+/// Replicas that share state, with four ranks also two stages, and experts that the state of all
+/// else is shared without: with several copies, and where there are two ranks with one.
+std::vector<Job> jobs(std::int64_t ranks) {
+    std::vector<Job> list{{dense, {.dp = ranks}}};
     if (ranks % 4 == 0) {
-        list.push_back({.dp = ranks, .shard = ranks / 2});
-        list.push_back({.dp = ranks / 2, .pp = 2});
+        list.push_back({dense, {.dp = ranks, .shard = ranks / 2}});
+        list.push_back({dense, {.dp = ranks / 2, .pp = 2}});
+    }
+    if (ranks % 2 == 0) {
+        list.push_back({mixture(), {.ep = 2, .dp = ranks}});
     }
     return list;
 }
 
-std::vector<TrainingSetup> setups(const Layout& layout) {
+std::vector<TrainingSetup> setups(const Model& model, const Layout& layout) {
     std::vector<TrainingSetup> list;
     for (const Zero zero : {Zero::none, Zero::optimizer, Zero::gradients, Zero::parameters}) {
         for (const Overlap overlap : {Overlap::on, Overlap::off}) {
@@ -59,8 +80,9 @@ std::vector<TrainingSetup> setups(const Layout& layout) {
     return list;
 }
 
-std::string text_of(const Layout& layout, const TrainingSetup& setup) {
-    return to_string(layout) + " zero " + std::string(to_string(setup.zero)) + " overlap " +
+std::string text_of(const Job& job, const TrainingSetup& setup) {
+    return job.model.name + " " + to_string(job.layout) + " zero " +
+           std::string(to_string(setup.zero)) + " overlap " +
            std::string(to_string(setup.overlap_gradients)) + " reduced " +
            std::string(to_string(setup.gradient_reduction));
 }
@@ -75,9 +97,10 @@ GroupCommunicators groups_of(const StepProgram& program, Communicator& world) {
     return groups;
 }
 
-void run_steps(Device& device, const Layout& layout, const TrainingSetup& setup) {
+void run_steps(Device& device, const Job& job, const TrainingSetup& setup) {
     const auto world = test::session().world();
-    const StepProgram program = build_step(model, layout, setup, WorldRank{world->rank().value()});
+    const StepProgram program =
+        build_step(job.model, job.layout, setup, WorldRank{world->rank().value()});
     device.prepare(program);
     const IssueOrder order(program);
     const GroupCommunicators groups = groups_of(program, *world);
@@ -86,16 +109,16 @@ void run_steps(Device& device, const Layout& layout, const TrainingSetup& setup)
     for (int step = 0; step < 2; ++step) {
         (void)engine.run_step(Traffic::real, Tracing::on);
     }
-    EXPECT_EQ(engine.checks().wrong, 0) << text_of(layout, setup);
-    EXPECT_EQ(engine.checks().checked > 0, world->size() > 1) << text_of(layout, setup);
+    EXPECT_EQ(engine.checks().wrong, 0) << text_of(job, setup);
+    EXPECT_EQ(engine.checks().checked > 0, world->size() > 1) << text_of(job, setup);
 }
 
 template <class MakeDevice>
 void run_all(const MakeDevice& make) {
-    for (const Layout& layout : layouts(test::session().world()->size())) {
-        for (const TrainingSetup& setup : setups(layout)) {
+    for (const Job& job : jobs(test::session().world()->size())) {
+        for (const TrainingSetup& setup : setups(job.model, job.layout)) {
             const std::unique_ptr<Device> device = make();
-            run_steps(*device, layout, setup);
+            run_steps(*device, job, setup);
         }
     }
 }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <optional>
 
 #include "collectives/half_types.hpp"
@@ -28,6 +27,27 @@ std::vector<float> widened(std::span<const std::byte> bytes, DType type) {
     return values;
 }
 
+/// What `member` of a group gets when everyone's `inputs` are exchanged, sender by sender.
+std::vector<float> received_by(std::size_t member,
+                               const std::vector<std::vector<float>>& inputs,
+                               const std::vector<const Collective*>& ops) {
+    std::vector<float> received;
+    for (std::size_t sender = 0; sender < inputs.size(); ++sender) {
+        const auto part = [&](std::size_t of) {
+            const std::vector<std::int64_t>& sent = ops[sender]->sent;
+            return sent.empty() ? inputs[sender].size() / inputs.size()
+                                : static_cast<std::size_t>(sent[of]);
+        };
+        std::size_t begin = 0;
+        for (std::size_t before = 0; before < member; ++before) {
+            begin += part(before);
+        }
+        const auto from = inputs[sender].begin() + static_cast<std::ptrdiff_t>(begin);
+        received.insert(received.end(), from, from + static_cast<std::ptrdiff_t>(part(member)));
+    }
+    return received;
+}
+
 void narrow(std::span<const float> values, DType type, std::span<std::byte> bytes) {
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (type == DType::fp32) {
@@ -37,24 +57,6 @@ void narrow(std::span<const float> values, DType type, std::span<std::byte> byte
             std::memcpy(bytes.data() + i * sizeof half, &half, sizeof half);
         }
     }
-}
-
-/// Of an exchange, what member `index` receives.
-std::vector<float> received(const std::vector<const Collective*>& ops,
-                            const std::vector<std::vector<float>>& inputs,
-                            std::size_t index) {
-    std::vector<float> result;
-    for (std::size_t sender = 0; sender < ops.size(); ++sender) {
-        const std::vector<float>& input = inputs[sender];
-        const std::vector<std::int64_t> equal(ops.size(),
-                                              static_cast<std::int64_t>(input.size() / ops.size()));
-        const std::vector<std::int64_t>& parts =
-            ops[sender]->sent.empty() ? equal : ops[sender]->sent;
-        const auto begin = std::accumulate(
-            parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(index), std::int64_t{0});
-        result.insert(result.end(), input.begin() + begin, input.begin() + begin + parts[index]);
-    }
-    return result;
 }
 
 }  // namespace
@@ -203,15 +205,14 @@ void LockstepJob::perform(const std::vector<Arrival>& members) {
     std::vector<const Collective*> ops;
     for (const Arrival& member : members) {
         const auto& op = std::get<Collective>(op_of(member));
-        ops.push_back(&op);
         inputs.push_back(widened(memory(member, op.input), op.dtype));
+        ops.push_back(&op);
     }
-    const bool exchanges = ops.front()->kind == CollectiveKind::all_to_all;
     std::vector<float> reduced = inputs.front();
     std::vector<float> gathered = inputs.front();
-    for (std::size_t i = 1; i < (exchanges ? 1 : inputs.size()); ++i) {
+    for (std::size_t i = 1; i < inputs.size(); ++i) {
         const Reduction reduction = std::get<Collective>(op_of(members[i])).reduction;
-        for (std::size_t at = 0; at < reduced.size(); ++at) {
+        for (std::size_t at = 0; at < std::min(reduced.size(), inputs[i].size()); ++at) {
             reduced[at] = reduction == Reduction::max ? std::max(reduced[at], inputs[i][at])
                                                       : reduced[at] + inputs[i][at];
         }
@@ -219,15 +220,15 @@ void LockstepJob::perform(const std::vector<Arrival>& members) {
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
         const auto& op = std::get<Collective>(op_of(members[i]));
-        std::vector<float> exchanged;
         std::span<const float> result = op.kind == CollectiveKind::all_gather ? gathered : reduced;
+        std::vector<float> exchanged;
+        if (op.kind == CollectiveKind::all_to_all) {
+            exchanged = received_by(i, inputs, ops);
+            result = exchanged;
+        }
         if (op.kind == CollectiveKind::reduce_scatter) {
             const auto part = static_cast<std::size_t>(op.output.elements);
             result = result.subspan(i * part, part);
-        }
-        if (op.kind == CollectiveKind::all_to_all) {
-            exchanged = received(ops, inputs, i);
-            result = exchanged;
         }
         narrow(result, op.dtype, memory(members[i], op.output));
         complete(members[i]);

@@ -11,6 +11,7 @@
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/cuda/capability.hpp"
 #include "emulator/device/elementwise_check.hpp"
+#include "emulator/device/kernel_plan/attention_alignment.hpp"
 #include "emulator/device/memory_check.hpp"
 #include "emulator/device/random_values.hpp"
 
@@ -85,32 +86,28 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
 }
 
 void CudaExecutor::make_attentions(const StepProgram& program) {
-    const auto make = [&](const auto& op) {
-        const AttentionShape shape = shape_of(op);
-        if (attentions_.contains(shape)) {
+    const std::set<AttentionShape> unaligned = unaligned_attentions(program);
+    std::set<std::string> notes;
+    for_each_compute_op(program, [&](const ComputeOp& op) {
+        const std::optional<AttentionShape> shape = attention_shape(op);
+        if (!shape || attentions_.contains(*shape)) {
             return;
         }
-        if (shape.keys_apart()) {
-            throw ConfigError(
-                {"device: cuda has no attention over parts of a sequence (context "
-                 "parallelism needs it) use --cp 1"});
+        cuda::AttentionFactory::Made made;
+        if (unaligned.contains(*shape)) {
+            made.attention = attention_factory_.make_batched(*shape, options_.precision);
+            made.reason = "an operand does not begin at a multiple of 16 bytes, as cuDNN needs";
+        } else {
+            made = attention_factory_.make(*shape, options_.precision);
         }
-        cuda::AttentionFactory::Made made = attention_factory_.make(shape, options_.precision);
-        notes_.push_back(
-            made.reason.empty()
-                ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())
-                : fmt::format("attention: matrix products and softmax ({})", made.reason));
+        notes.insert(made.reason.empty()
+                         ? fmt::format("attention: cuDNN {}", attention_factory_.cudnn_version())
+                         : fmt::format("attention: matrix products and softmax ({})", made.reason));
         attention_workspace_size_ =
             std::max(attention_workspace_size_, made.attention->workspace_size());
-        attentions_.emplace(shape, std::move(made.attention));
-    };
-    for_each_compute_op(program, [&](const ComputeOp& op) {
-        if (const auto* forward = std::get_if<AttentionForward>(&op)) {
-            make(*forward);
-        } else if (const auto* backward = std::get_if<AttentionBackward>(&op)) {
-            make(*backward);
-        }
+        attentions_.emplace(*shape, std::move(made.attention));
     });
+    notes_.insert(notes_.end(), notes.begin(), notes.end());
 }
 
 void CudaExecutor::size_scratch(const StepProgram& program) {
@@ -235,9 +232,7 @@ void CudaExecutor::run(const ComputeOp& op, const Task& task) {
 void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task& task) {
     const ProductLaunch& launch = plan_.product(op);
     const KernelStep& step = launch.step;
-    const auto at = [&](const Slice& slice) -> void* {
-        return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
-    };
+    const auto at = [&](const Slice& slice) { return address(slice, task); };
     const bool stores_gradient = !launch.add_bias_gradient.writes.empty();
     GemmOperands operands{.a = at(product.a),
                           .b = at(product.b),
@@ -258,6 +253,11 @@ void CudaExecutor::run_op(const ComputeOp& op, const MatMul& product, const Task
     }
 }
 
+/// Null for an operand that there is not.
+std::byte* CudaExecutor::address(const Slice& slice, const Task& task) const {
+    return slice.elements == 0 ? nullptr : memory_->at(slice, task).data();
+}
+
 void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& task) {
     // The vector has the type of the product's result (cublasLt.h, BIAS_DATA_TYPE).
     const DType type = dtype_of(launch.step.output.space, storage_);
@@ -270,6 +270,7 @@ void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& ta
 void CudaExecutor::run_op(const AttentionForward& op, const Task& task) {
     attentions_.at(shape_of(op))
         ->forward({.qkv = memory_->at(op.qkv, task).data(),
+                   .keys_values = address(op.keys_values, task),
                    .context = memory_->at(op.context, task).data(),
                    .statistics = memory_->operand(op.statistics, task).as<float>(),
                    .workspace = attention_workspace_.data()},
@@ -279,10 +280,12 @@ void CudaExecutor::run_op(const AttentionForward& op, const Task& task) {
 void CudaExecutor::run_op(const AttentionBackward& op, const Task& task) {
     attentions_.at(shape_of(op))
         ->backward({.qkv = memory_->at(op.qkv, task).data(),
+                    .keys_values = address(op.keys_values, task),
                     .context = memory_->at(op.context, task).data(),
                     .statistics = memory_->operand(op.statistics, task).as<float>(),
                     .grad_context = memory_->at(op.grad_context, task).data(),
                     .grad_qkv = memory_->at(op.grad_qkv, task).data(),
+                    .grad_keys_values = address(op.grad_keys_values, task),
                     .workspace = attention_workspace_.data()},
                    stream_);
 }

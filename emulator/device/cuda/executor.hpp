@@ -2,6 +2,7 @@
 // Memory, plans and scratch of one program on a GPU, and the call that launches one operation.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,6 +50,7 @@ class CudaExecutor {
     void run_op(const OptimizerStep& op, const Task& task);
     void add_bias_gradient(const ProductLaunch& launch, const Task& task);
 
+    [[nodiscard]] std::byte* address(const Slice& slice, const Task& task) const;
     [[nodiscard]] cuda::KernelContext context(const Task& task) const;
 
     CudaOptions options_;

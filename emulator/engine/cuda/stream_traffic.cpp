@@ -58,6 +58,42 @@ std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
                        static_cast<std::int64_t>(elements.size()));
 }
 
+/// One word to and from every member with which operations of a group exchange parts.
+struct FirstExchange {
+    std::vector<PartRange> sent;  ///< empty where the group has no exchange
+    std::vector<PartRange> received;
+};
+
+std::vector<FirstExchange> first_exchanges(const StepProgram& program) {
+    std::vector<FirstExchange> exchanges(program.groups.size());
+    const PartRange word{.begin = 0, .size = element_size(DType::fp32)};
+    const auto note = [&](const Collective& op) {
+        const auto members = static_cast<std::size_t>(program.groups[op.group.index()].size());
+        FirstExchange& first = exchanges[op.group.index()];
+        first.sent.resize(members);
+        first.received.resize(members);
+        for (std::size_t member = 0; member < members; ++member) {
+            if (op.sent.empty() || op.sent[member] > 0) {
+                first.sent[member] = word;
+            }
+            if (op.received.empty() || op.received[member] > 0) {
+                first.received[member] = word;
+            }
+        }
+    };
+    for (const Block& block : program.blocks) {
+        for (const BlockOp& op : block.ops) {
+            const auto* communication = std::get_if<CommOp>(&op.op);
+            const auto* collective =
+                communication == nullptr ? nullptr : std::get_if<Collective>(communication);
+            if (collective != nullptr && collective->kind == CollectiveKind::all_to_all) {
+                note(*collective);
+            }
+        }
+    }
+    return exchanges;
+}
+
 std::int32_t number(WorldRank rank) {
     return static_cast<std::int32_t>(rank.value());
 }
@@ -74,7 +110,7 @@ StreamTraffic::StreamTraffic(const StepProgram& program,
     TD_EXPECT(ranks.rank() == GroupRank{program.rank.value()});
     world_ = NcclComm::across(ranks, options.front().nccl);
     split_groups(program, ranks, options);
-    connect(options.front().nccl.timeout);
+    connect(program, options.front().nccl.timeout);
 }
 
 /// A rank outside every group of a kind splits off alone, under its own number: a group goes by the
@@ -135,12 +171,12 @@ void StreamTraffic::split_boundaries(const StepProgram& program, NcclOptions opt
 
 /// What fails here is given up before `word` is: freeing device memory waits for every kernel, one
 /// without a peer included.
-void StreamTraffic::connect(SimTime timeout) {
+void StreamTraffic::connect(const StepProgram& program, SimTime timeout) {
     const CudaStream stream = make_stream();
     const CudaEvent connected = make_event(EventTiming::off);
     const DeviceBytes word(Bytes{element_size(DType::fp32)});
     try {
-        use_once(word.data(), stream.get());
+        use_once(program, word.data(), stream.get());
         TD_CUDA(cudaEventRecord(connected.get(), stream.get()));
         const auto deadline = std::chrono::steady_clock::now() + timeout;
         while (!is_complete(connected.get())) {
@@ -161,11 +197,17 @@ void StreamTraffic::connect(SimTime timeout) {
 
 /// NCCL connects two ranks at their first operation, which then waits on the host. Here that cannot
 /// deadlock: all ranks do the same in the same order, and a chain of messages resolves from its
-/// end.
-void StreamTraffic::use_once(std::byte* word, cudaStream_t stream) {
-    for (std::optional<NcclComm>& group : groups_) {
-        if (group) {
-            group->all_reduce(word, word, 1, DType::fp32, Reduction::max, stream);
+/// end. A reduction connects neither all pairs nor those of a ring of messages: that takes messages
+/// between them, whose values nobody reads.
+void StreamTraffic::use_once(const StepProgram& program, std::byte* word, cudaStream_t stream) {
+    const std::vector<FirstExchange> exchanges = first_exchanges(program);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        if (!groups_[i]) {
+            continue;
+        }
+        groups_[i]->all_reduce(word, word, 1, DType::fp32, Reduction::max, stream);
+        if (!exchanges[i].sent.empty()) {
+            groups_[i]->exchange(word, word, exchanges[i].sent, exchanges[i].received, stream);
         }
     }
     const std::int64_t size = element_size(DType::fp32);

@@ -58,8 +58,8 @@ class StreamTraffic {
                         NcclComm& comm,
                         const Address& at,
                         cudaStream_t stream);
-    void connect(SimTime timeout);
-    void use_once(std::byte* word, cudaStream_t stream);
+    void connect(const StepProgram& program, SimTime timeout);
+    void use_once(const StepProgram& program, std::byte* word, cudaStream_t stream);
 
     /// What carries `op`; none for a rank alone.
     [[nodiscard]] NcclComm* carrier(const CommOp& op, Lane lane);

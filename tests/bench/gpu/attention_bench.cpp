@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention of a large model's layer (bf16, 64 heads of 128, one sequence): fused and
-// batched.
+// Attention of a large model's layer (bf16, 64 heads of 128, one sequence): fused and batched;
+// causal, and without a mask as context parallelism attends to the keys of other ranks.
 //
 //     attention_bench [rounds]
 //
 // TFLOP/s count the half of the score square that is not masked, as the published table does:
-// 2 b a s s d for forward's two products, 2.5 times that for backward's five. Published are cuDNN
+// 2 b a s s d for forward's two products, 2.5 times that for backward's five; without a mask the
+// whole rectangle, 4 b a s k d. Published are cuDNN
 // 9.19's rates on an H200 in NVIDIA/cudnn-frontend,
 // benchmark/sdpa_benchmark_training/results/h200_919_only_cudnn. Operands are normal random
 // numbers: zeros draw less power and run faster. Exit code 1 when fused attention is not available
@@ -27,21 +28,36 @@
 namespace traindyno::cuda {
 namespace {
 
-struct Published {
+struct Measured {
     std::int64_t seq;
-    double forward;   ///< TFLOP/s
-    double backward;  ///< TFLOP/s
+    std::int64_t keys;      ///< of other ranks; 0: causal
+    const char* published;  ///< TFLOP/s forward / backward, where there are
 };
 
-constexpr Published table[] = {{2048, 484, 370}, {4096, 591, 474}, {8192, 644, 541}};
+constexpr Measured table[] = {{2048, 0, "484 / 370 TF"},
+                              {4096, 0, "591 / 474 TF"},
+                              {8192, 0, "644 / 541 TF"},
+                              {4096, 2048, ""},
+                              {2048, 4096, ""}};
 
-AttentionShape shape_of_length(std::int64_t seq) {
-    return {.batch = 1, .seq = seq, .heads = 64, .kv_heads = 64, .head_size = 128};
+AttentionShape shape_of(const Measured& at) {
+    return {.batch = 1,
+            .seq = at.seq,
+            .heads = 64,
+            .kv_heads = 64,
+            .head_size = 128,
+            .keys = at.keys,
+            .mask = at.keys > 0 ? AttentionMask::none : AttentionMask::causal};
+}
+
+std::string name_of(const Measured& at) {
+    return at.keys > 0 ? fmt::format("{}x{}", at.seq, at.keys) : fmt::format("{}", at.seq);
 }
 
 double forward_tflop(const AttentionShape& s) {
-    return 2e-12 * static_cast<double>(s.batch * s.heads * s.head_size) *
-           static_cast<double>(s.seq * s.seq);
+    const double per_pair = s.mask == AttentionMask::causal ? 2e-12 : 4e-12;
+    return per_pair * static_cast<double>(s.batch * s.heads * s.head_size) *
+           static_cast<double>(s.seq * s.key_rows());
 }
 
 DeviceBytes normal_bf16(std::int64_t count, unsigned seed) {
@@ -63,26 +79,32 @@ DeviceBytes normal_bf16(std::int64_t count, unsigned seed) {
 struct Operands {
     Operands(const AttentionShape& shape, Bytes workspace_size)
         : qkv(normal_bf16(shape.batch * shape.seq * shape.qkv_width(), 1)),
+          keys_values(normal_bf16(shape.batch * shape.key_rows() * shape.kv_width(), 3)),
           grad_context(normal_bf16(shape.batch * shape.seq * shape.context_width(), 2)),
           context(grad_context.size()),
           statistics(size_of(shape.batch * shape.heads * shape.seq, DType::fp32)),
           grad_qkv(qkv.size()),
+          grad_keys_values(keys_values.size()),
           workspace(workspace_size) {}
 
     [[nodiscard]] AttentionArguments arguments() const {
         return {.qkv = qkv.data(),
+                .keys_values = keys_values.data(),
                 .context = context.data(),
                 .statistics = reinterpret_cast<float*>(statistics.data()),
                 .grad_context = grad_context.data(),
                 .grad_qkv = grad_qkv.data(),
+                .grad_keys_values = grad_keys_values.data(),
                 .workspace = workspace.data()};
     }
 
     DeviceBytes qkv;
+    DeviceBytes keys_values;  ///< read where they are apart
     DeviceBytes grad_context;
     DeviceBytes context;
     DeviceBytes statistics;
     DeviceBytes grad_qkv;
+    DeviceBytes grad_keys_values;
     DeviceBytes workspace;
 };
 
@@ -137,10 +159,10 @@ Times measure(Attention& attention, const AttentionShape& shape, int rounds) {
             .host_us = median(std::move(host))};
 }
 
-void print_row(const char* method, const Published& at, const Times& times, const char* published) {
-    const double tflop = forward_tflop(shape_of_length(at.seq));
-    fmt::print("{:>6}  {:<8}  {:>8.3f}  {:>8.3f}  {:>7.0f}  {:>7.0f}  {:>8.1f}  {}\n",
-               at.seq,
+void print_row(const char* method, const Measured& at, const Times& times, const char* published) {
+    const double tflop = forward_tflop(shape_of(at));
+    fmt::print("{:>9}  {:<8}  {:>8.3f}  {:>8.3f}  {:>7.0f}  {:>7.0f}  {:>8.1f}  {}\n",
+               name_of(at),
                method,
                times.forward_ms,
                times.backward_ms,
@@ -158,26 +180,26 @@ int run(int rounds) {
                properties.name,
                factory.cudnn_version().empty() ? "absent" : factory.cudnn_version());
     fmt::print(
-        "   seq  method       fwd ms    bwd ms   fwd TF   bwd TF   host us  published (H200)\n");
+        "      seq  method       fwd ms    bwd ms   fwd TF   bwd TF   host us  published (H200)\n");
     bool good = true;
-    for (const Published& at : table) {
-        const AttentionShape shape = shape_of_length(at.seq);
+    for (const Measured& at : table) {
+        const AttentionShape shape = shape_of(at);
         const auto batched = factory.make_batched(shape, Precision::bf16);
         const Times slow = measure(*batched, shape, rounds);
         print_row("batched", at, slow, "");
         const AttentionFactory::Made made = factory.make(shape, Precision::bf16);
         if (made.method != AttentionMethod::fused) {
-            fmt::print("{:>6}  not fused: {}\n", at.seq, made.reason);
+            fmt::print("{:>9}  not fused: {}\n", name_of(at), made.reason);
             good = false;
             continue;
         }
         const Times fast = measure(*made.attention, shape, rounds);
-        print_row(
-            "fused", at, fast, fmt::format("{:.0f} / {:.0f} TF", at.forward, at.backward).c_str());
+        print_row("fused", at, fast, at.published);
         const double tflop = forward_tflop(shape);
-        record_figure(
-            fmt::format("attention forward {}", at.seq), tflop / fast.forward_ms * 1e3, "TFLOP/s");
-        record_figure(fmt::format("attention backward {}", at.seq),
+        record_figure(fmt::format("attention forward {}", name_of(at)),
+                      tflop / fast.forward_ms * 1e3,
+                      "TFLOP/s");
+        record_figure(fmt::format("attention backward {}", name_of(at)),
                       2.5 * tflop / fast.backward_ms * 1e3,
                       "TFLOP/s");
         good = good && fast.forward_ms < slow.forward_ms && fast.backward_ms < slow.backward_ms;

@@ -24,9 +24,12 @@ auto with_type(DType storage, const Action& action) {
     }
 }
 
-/// Memory on the device that holds `numbers` in `storage`.
+/// Memory on the device that holds `numbers` in `storage`; none for none.
 DeviceBytes upload(const std::vector<float>& numbers, DType storage) {
     DeviceBytes memory(size_of(static_cast<std::int64_t>(numbers.size()), storage));
+    if (numbers.empty()) {
+        return memory;
+    }
     with_type(storage, [&](auto type) {
         std::vector<decltype(type)> narrow;
         narrow.reserve(numbers.size());
@@ -40,6 +43,9 @@ DeviceBytes upload(const std::vector<float>& numbers, DType storage) {
 }
 
 std::vector<float> download(const DeviceBytes& memory, DType storage) {
+    if (memory.size() == Bytes{0}) {
+        return {};
+    }
     return with_type(storage, [&](auto type) {
         std::vector<decltype(type)> narrow(static_cast<std::size_t>(memory.size().value()) /
                                            sizeof(type));
@@ -56,7 +62,9 @@ std::vector<float> download(const DeviceBytes& memory, DType storage) {
 
 DeviceBytes poisoned(Bytes size) {
     DeviceBytes memory(size);
-    TD_CUDA(cudaMemset(memory.data(), 0xff, static_cast<std::size_t>(size.value())));
+    if (size > Bytes{0}) {
+        TD_CUDA(cudaMemset(memory.data(), 0xff, static_cast<std::size_t>(size.value())));
+    }
     return memory;
 }
 
@@ -105,30 +113,52 @@ std::vector<float> exact_numbers(std::int64_t count, DType storage, unsigned see
     return numbers;
 }
 
+AttentionInputs inputs_of(const AttentionShape& shape, DType storage) {
+    const std::int64_t tokens = shape.batch * shape.seq;
+    const std::int64_t apart = shape.batch * shape.keys * shape.kv_width();
+    return {.qkv = exact_numbers(tokens * shape.qkv_width(), storage, 1),
+            .keys_values = exact_numbers(apart, storage, 3),
+            .grad_context = exact_numbers(tokens * shape.context_width(), storage, 2)};
+}
+
 AttentionResults run_attention(Attention& attention,
                                const AttentionShape& shape,
                                DType storage,
-                               const std::vector<float>& qkv,
-                               const std::vector<float>& grad_context,
-                               Launch launch) {
-    const DeviceBytes inputs = upload(qkv, storage);
-    const DeviceBytes gradients = upload(grad_context, storage);
+                               const AttentionInputs& inputs,
+                               Launch launch,
+                               const WholeAttention* whole) {
+    const DeviceBytes qkv = upload(inputs.qkv, storage);
+    const DeviceBytes keys_values = upload(inputs.keys_values, storage);
+    const DeviceBytes gradients = upload(inputs.grad_context, storage);
     const DeviceBytes context = poisoned(gradients.size());
     const DeviceBytes statistics =
         poisoned(size_of(shape.batch * shape.heads * shape.seq, DType::fp32));
-    const DeviceBytes grad_qkv = poisoned(inputs.size());
+    const DeviceBytes grad_qkv =
+        poisoned(size_of(shape.batch * shape.seq * shape.grad_query_width(), storage));
+    const DeviceBytes grad_keys_values = poisoned(keys_values.size());
     const DeviceBytes workspace = poisoned(attention.workspace_size());
-    const AttentionArguments arguments{.qkv = inputs.data(),
+    const AttentionArguments arguments{.qkv = qkv.data(),
+                                       .keys_values = keys_values.data(),
                                        .context = context.data(),
                                        .statistics = reinterpret_cast<float*>(statistics.data()),
                                        .grad_context = gradients.data(),
                                        .grad_qkv = grad_qkv.data(),
+                                       .grad_keys_values = grad_keys_values.data(),
                                        .workspace = workspace.data()};
+    const DeviceBytes whole_context =
+        upload(whole == nullptr ? std::vector<float>() : whole->context, storage);
+    const DeviceBytes whole_statistics =
+        upload(whole == nullptr ? std::vector<float>() : whole->statistics, DType::fp32);
     const CudaStream stream = make_stream();
     TD_CUDA(cudaDeviceSynchronize());  // memory was filled on the legacy stream
     const auto both = [&] {
         attention.forward(arguments, stream.get());
-        attention.backward(arguments, stream.get());
+        AttentionArguments backward = arguments;
+        if (whole != nullptr) {
+            backward.context = whole_context.data();
+            backward.statistics = reinterpret_cast<float*>(whole_statistics.data());
+        }
+        attention.backward(backward, stream.get());
     };
     if (launch == Launch::graph) {
         launch_recorded(stream.get(), both);
@@ -138,7 +168,8 @@ AttentionResults run_attention(Attention& attention,
     }
     return {.context = download(context, storage),
             .statistics = download(statistics, DType::fp32),
-            .grad_qkv = download(grad_qkv, storage)};
+            .grad_qkv = download(grad_qkv, storage),
+            .grad_keys_values = download(grad_keys_values, storage)};
 }
 
 }  // namespace traindyno::cuda

@@ -15,17 +15,32 @@ struct AttentionResults {
     std::vector<float> context;
     std::vector<float> statistics;
     std::vector<float> grad_qkv;
+    std::vector<float> grad_keys_values;  ///< empty where keys are not apart
+};
+
+struct AttentionInputs {
+    std::vector<float> qkv;
+    std::vector<float> keys_values;  ///< empty where keys are not apart
+    std::vector<float> grad_context;
 };
 
 /// Numbers in [-1, 1] that `storage` represents exactly.
 [[nodiscard]] std::vector<float> exact_numbers(std::int64_t count, DType storage, unsigned seed);
 
+[[nodiscard]] AttentionInputs inputs_of(const AttentionShape& shape, DType storage);
+
+/// What backward reads instead of forward's results: those over more keys.
+struct WholeAttention {
+    std::vector<float> context;
+    std::vector<float> statistics;
+};
+
 /// Every byte of the outputs and the workspace is 0xff before: a NaN in each type.
 [[nodiscard]] AttentionResults run_attention(Attention& attention,
                                              const AttentionShape& shape,
                                              DType storage,
-                                             const std::vector<float>& qkv,
-                                             const std::vector<float>& grad_context,
-                                             Launch launch);
+                                             const AttentionInputs& inputs,
+                                             Launch launch,
+                                             const WholeAttention* whole = nullptr);
 
 }  // namespace traindyno::cuda

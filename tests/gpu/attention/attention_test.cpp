@@ -72,6 +72,13 @@ void expect_close(const AttentionResults& results,
     expect_close(results.statistics, textbook.statistics, 1, 1e-5, "statistics");
     // P, dS, O (in <dO, O>) and the result are rounded, each to within u; dP - <dO, O> magnifies.
     expect_close(results.grad_qkv, textbook.grad_qkv, shape.head_size, 8 * u, "grad_qkv");
+    if (shape.keys_apart()) {
+        expect_close(results.grad_keys_values,
+                     textbook.grad_keys_values,
+                     shape.head_size,
+                     8 * u,
+                     "grad_keys_values");
+    }
 }
 
 struct Case {
@@ -85,26 +92,23 @@ class AttentionCases : public testing::TestWithParam<Case> {
         TD_REQUIRE_GPU();
         const auto& [shape, precision] = GetParam();
         storage_ = storage_type(precision);
-        const std::int64_t tokens = shape.batch * shape.seq;
-        qkv_ = exact_numbers(tokens * shape.qkv_width(), storage_, 1);
-        grad_context_ = exact_numbers(tokens * shape.context_width(), storage_, 2);
+        inputs_ = inputs_of(shape, storage_);
     }
 
     void expect_textbook(Attention& attention) const {
-        TextbookAttention textbook(GetParam().shape, qkv_);
-        textbook.run(grad_context_);
+        const AttentionShape& shape = GetParam().shape;
+        TextbookAttention textbook(shape, inputs_.qkv, inputs_.keys_values);
+        textbook.run(inputs_.grad_context);
         for (const Launch launch : {Launch::eager, Launch::graph}) {
-            expect_close(
-                run_attention(attention, GetParam().shape, storage_, qkv_, grad_context_, launch),
-                textbook,
-                GetParam().shape,
-                storage_);
+            expect_close(run_attention(attention, shape, storage_, inputs_, launch),
+                         textbook,
+                         shape,
+                         storage_);
         }
     }
 
     DType storage_ = DType::fp32;
-    std::vector<float> qkv_;
-    std::vector<float> grad_context_;
+    AttentionInputs inputs_;
 };
 
 TEST_P(AttentionCases, batched_matches_the_textbook) {
@@ -134,7 +138,29 @@ std::vector<Case> cases() {
         {.batch = 3, .seq = 128, .heads = 12, .kv_heads = 12, .head_size = 64},
         {.batch = 3, .seq = 128, .heads = 12, .kv_heads = 4, .head_size = 128},
         {.batch = 1, .seq = 1000, .heads = 4, .kv_heads = 2, .head_size = 64},
-        {.batch = 2, .seq = 2048, .heads = 1, .kv_heads = 1, .head_size = 128}};
+        {.batch = 2, .seq = 2048, .heads = 1, .kv_heads = 1, .head_size = 128},
+        {.batch = 2, .seq = 256, .heads = 4, .kv_heads = 2, .head_size = 64, .keys = 256},
+        {.batch = 2,
+         .seq = 63,
+         .heads = 3,
+         .kv_heads = 1,
+         .head_size = 64,
+         .keys = 130,
+         .mask = AttentionMask::none},
+        {.batch = 1,
+         .seq = 1000,
+         .heads = 4,
+         .kv_heads = 4,
+         .head_size = 128,
+         .keys = 500,
+         .mask = AttentionMask::none},
+        {.batch = 1,
+         .seq = 512,
+         .heads = 8,
+         .kv_heads = 2,
+         .head_size = 128,
+         .keys = 1024,
+         .mask = AttentionMask::none}};
     std::vector<Case> all;
     for (const AttentionShape& shape : shapes) {
         for (const Precision precision : {Precision::bf16, Precision::fp16, Precision::fp32}) {
@@ -148,10 +174,13 @@ std::string name_of(const testing::TestParamInfo<Case>& param) {
     const auto& [shape, precision] = param.param;
     return "b" + std::to_string(shape.batch) + "_s" + std::to_string(shape.seq) + "_a" +
            std::to_string(shape.heads) + "_kv" + std::to_string(shape.kv_heads) + "_d" +
-           std::to_string(shape.head_size) + "_" + std::string(to_string(precision));
+           std::to_string(shape.head_size) + "_k" + std::to_string(shape.keys) + "_" +
+           std::string(to_string(shape.mask)) + "_" + std::string(to_string(precision));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AttentionCases, testing::ValuesIn(cases()), name_of);
+
+class AttentionInParts : public testing::TestWithParam<AttentionMethod> {};
 
 /// Larger than the textbook can do: several rounds of heads share each key head.
 TEST(Attention, fused_and_batched_agree_on_a_long_sequence) {
@@ -163,10 +192,9 @@ TEST(Attention, fused_and_batched_agree_on_a_long_sequence) {
     if (made.method != AttentionMethod::fused) {
         GTEST_SKIP() << made.reason;
     }
-    const std::vector<float> qkv = exact_numbers(4096 * shape.qkv_width(), DType::bf16, 1);
-    const std::vector<float> grads = exact_numbers(4096 * shape.context_width(), DType::bf16, 2);
+    const AttentionInputs inputs = inputs_of(shape, DType::bf16);
     const auto run = [&](Attention& attention) {
-        return run_attention(attention, shape, DType::bf16, qkv, grads, Launch::eager);
+        return run_attention(attention, shape, DType::bf16, inputs, Launch::eager);
     };
     const auto batched_attention = factory.make_batched(shape, Precision::bf16);
     const AttentionResults fused = run(*made.attention);
@@ -185,16 +213,71 @@ TEST(Attention, fused_and_batched_agree_on_a_long_sequence) {
     expect_agreement(fused.grad_qkv, batched.grad_qkv, shape.head_size, 16 * u, "grad_qkv");
 }
 
+/// Halves of the keys, with the context and statistics over all: their gradients of the queries add
+/// up to the whole's, those of the keys and values are parts of it.
+TEST_P(AttentionInParts, has_the_gradients_of_the_whole) {
+    TD_REQUIRE_GPU();
+    const AttentionShape half{.batch = 1,
+                              .seq = 256,
+                              .heads = 4,
+                              .kv_heads = 2,
+                              .head_size = 64,
+                              .keys = 192,
+                              .mask = AttentionMask::none};
+    AttentionShape both = half;
+    both.keys = 2 * half.keys;
+    const DType storage = DType::bf16;
+    const AttentionInputs inputs = inputs_of(both, storage);
+    TextbookAttention textbook(both, inputs.qkv, inputs.keys_values);
+    textbook.run(inputs.grad_context);
+    const WholeAttention whole{
+        .context = {textbook.context.begin(), textbook.context.end()},
+        .statistics = {textbook.statistics.begin(), textbook.statistics.end()}};
+    const AttentionFactory factory;
+    AttentionFactory::Made made = factory.make(half, Precision::bf16);
+    if (GetParam() == AttentionMethod::batched) {
+        made.attention = factory.make_batched(half, Precision::bf16);
+    } else if (made.method != AttentionMethod::fused) {
+        GTEST_SKIP() << made.reason;
+    }
+    const double tolerance = 8 * roundoff(storage);
+    std::vector<float> grad_queries(textbook.grad_qkv.size());
+    const std::ptrdiff_t size = half.keys * half.kv_width();
+    for (const std::ptrdiff_t from : {std::ptrdiff_t{0}, size}) {
+        AttentionInputs part = inputs;
+        part.keys_values = {inputs.keys_values.begin() + from,
+                            inputs.keys_values.begin() + from + size};
+        const AttentionResults results =
+            run_attention(*made.attention, half, storage, part, Launch::graph, &whole);
+        expect_close(results.grad_keys_values,
+                     {textbook.grad_keys_values.begin() + from,
+                      textbook.grad_keys_values.begin() + from + size},
+                     half.head_size,
+                     tolerance,
+                     "grad_keys_values");
+        for (std::size_t i = 0; i < grad_queries.size(); ++i) {
+            grad_queries[i] += results.grad_qkv[i];
+        }
+    }
+    expect_close(grad_queries, textbook.grad_qkv, half.head_size, 2 * tolerance, "grad_queries");
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods,
+                         AttentionInParts,
+                         testing::Values(AttentionMethod::fused, AttentionMethod::batched),
+                         [](const auto& param) {
+                             return param.param == AttentionMethod::fused ? "fused" : "batched";
+                         });
+
 /// A second gradient overwrites the first: nothing is added up between calls.
 TEST(Attention, gives_the_same_results_again) {
     TD_REQUIRE_GPU();
     const AttentionShape shape{.batch = 1, .seq = 256, .heads = 4, .kv_heads = 2, .head_size = 64};
     const AttentionFactory factory;
     const auto attention = factory.make_batched(shape, Precision::bf16);
-    const std::vector<float> qkv = exact_numbers(256 * shape.qkv_width(), DType::bf16, 1);
-    const std::vector<float> grads = exact_numbers(256 * shape.context_width(), DType::bf16, 2);
+    const AttentionInputs inputs = inputs_of(shape, DType::bf16);
     const auto run = [&] {
-        return run_attention(*attention, shape, DType::bf16, qkv, grads, Launch::eager);
+        return run_attention(*attention, shape, DType::bf16, inputs, Launch::eager);
     };
     const AttentionResults first = run();
     const AttentionResults second = run();

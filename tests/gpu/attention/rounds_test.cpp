@@ -24,6 +24,14 @@ TEST(HeadsAtOnce, divide_the_heads_and_fit_the_limit) {
     EXPECT_EQ(heads_at_once(shape_with(2048, 96, 96), DType::bf16), 8);
 }
 
+/// 1024 x 4096 scores take as much as 2048 x 2048.
+TEST(HeadsAtOnce, depend_on_keys_as_on_queries) {
+    AttentionShape shape = shape_with(1024, 96, 96);
+    shape.keys = 4096;
+    shape.mask = AttentionMask::none;
+    EXPECT_EQ(heads_at_once(shape, DType::bf16), 8);
+}
+
 TEST(HeadsAtOnce, are_one_when_even_one_exceeds_the_limit) {
     EXPECT_EQ(heads_at_once(shape_with(16384, 96, 96), DType::bf16), 1);
 }

@@ -57,27 +57,35 @@ TEST_P(GpuJob, on_a_shared_gpu_is_right_and_marked) {
     EXPECT_TRUE(raises(study, "not a performance result"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts,
-                         GpuJob,
-                         testing::Values(JobCase{"dp2"},
-                                         JobCase{"tp2", 2, "--tp 2"},
-                                         JobCase{"pp2", 2, "--pp 2"},
-                                         JobCase{"dp2_pp2", 4, "--pp 2"},
-                                         JobCase{"tp2_dp2", 4, "--tp 2"},
-                                         JobCase{"pp4", 4, "--pp 4"},
-                                         JobCase{"dp2_mpi", 2, "--collectives mpi"},
-                                         JobCase{"tp2_mpi", 2, "--tp 2 --collectives mpi"},
-                                         JobCase{"pp2_mpi", 2, "--pp 2 --collectives mpi"},
-                                         JobCase{"dp2_graph", 2, "--graph"},
-                                         JobCase{"tp2_graph", 2, "--tp 2 --graph"},
-                                         JobCase{"pp2_graph", 2, "--pp 2 --graph"},
-                                         JobCase{"dp2_fp8", 2, "--precision fp8"},
-                                         JobCase{
-                                             "tp2_fp8_graph", 2, "--tp 2 --precision fp8 --graph"},
-                                         JobCase{"tp2_fp32", 2, "--tp 2 --precision fp32"},
-                                         JobCase{"dp2_fp16", 2, "--precision fp16"},
-                                         JobCase{"pp2_aliased", 2, "--pp 2 --memory aliased"}),
-                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Layouts,
+    GpuJob,
+    testing::Values(JobCase{"dp2"},
+                    JobCase{"tp2", 2, "--tp 2"},
+                    JobCase{"pp2", 2, "--pp 2"},
+                    JobCase{"dp2_pp2", 4, "--pp 2"},
+                    JobCase{"tp2_dp2", 4, "--tp 2"},
+                    JobCase{"pp4", 4, "--pp 4"},
+                    JobCase{"dp2_mpi", 2, "--collectives mpi"},
+                    JobCase{"tp2_mpi", 2, "--tp 2 --collectives mpi"},
+                    JobCase{"pp2_mpi", 2, "--pp 2 --collectives mpi"},
+                    JobCase{"dp2_graph", 2, "--graph"},
+                    JobCase{"tp2_graph", 2, "--tp 2 --graph"},
+                    JobCase{"pp2_graph", 2, "--pp 2 --graph"},
+                    JobCase{"dp2_fp8", 2, "--precision fp8"},
+                    JobCase{"tp2_fp8_graph", 2, "--tp 2 --precision fp8 --graph"},
+                    JobCase{"cp2", 2, "--cp 2"},
+                    JobCase{"cp2_graph", 2, "--cp 2 --graph"},
+                    JobCase{"cp2_mpi", 2, "--cp 2 --collectives mpi"},
+                    JobCase{"cp4_fp32", 4, "--cp 4 --precision fp32"},
+                    JobCase{
+                        "cp2_gathered_graph", 2, "--cp 2 --context-exchange all_gather --graph"},
+                    JobCase{"cp2_tp2_contiguous", 4, "--cp 2 --tp 2 --context-balance contiguous"},
+                    JobCase{"cp2_pp2_full", 4, "--cp 2 --pp 2 --recompute full"},
+                    JobCase{"tp2_fp32", 2, "--tp 2 --precision fp32"},
+                    JobCase{"dp2_fp16", 2, "--precision fp16"},
+                    JobCase{"pp2_aliased", 2, "--pp 2 --memory aliased"}),
+    [](const auto& param) { return param.param.name; });
 
 class OneGpu : public testing::Test {
   protected:

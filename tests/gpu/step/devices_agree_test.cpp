@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -123,6 +124,37 @@ TEST_P(DevicesAgree, on_contents_gradients_activations_and_weights) {
         expect_equal_updates(gpu->contents(Space::parameter), weights);
     }
 }
+
+std::vector<AgreementCase> context_parallel_cases() {
+    std::vector<AgreementCase> cases;
+    for (const Model& model : {gpt(2), llama(2)}) {
+        for (const ContextExchange exchange :
+             {ContextExchange::ring, ContextExchange::all_gather}) {
+            for (const ContextBalance balance :
+                 {ContextBalance::zigzag, ContextBalance::contiguous}) {
+                for (const auto& [cp, rank] : {std::pair{2, 0}, std::pair{2, 1}, std::pair{4, 2}}) {
+                    std::string name = model.name.substr(model.name.find('-') + 1);
+                    name += "_" + std::string(to_string(exchange)) + "_" +
+                            std::string(to_string(balance)) + "_rank_" + std::to_string(rank) +
+                            "_of_" + std::to_string(cp);
+                    cases.push_back({.name = name,
+                                     .training = {.model = model,
+                                                  .recompute = Recompute::selective,
+                                                  .layout = {.cp = cp},
+                                                  .rank = WorldRank{rank},
+                                                  .context_exchange = exchange,
+                                                  .context_balance = balance}});
+                }
+            }
+        }
+    }
+    return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(ContextParallelSteps,
+                         DevicesAgree,
+                         testing::ValuesIn(context_parallel_cases()),
+                         [](const auto& param) { return param.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Steps,
                          DevicesAgree,

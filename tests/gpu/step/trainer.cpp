@@ -27,10 +27,12 @@ constexpr unsigned seed = 3;
 TrainingSetup setup_of(const Training& training) {
     constexpr std::int64_t sequences = 2;
     return {.micro_batch = sequences,
-            .global_batch = sequences * training.micro_batches,
+            .global_batch = sequences * training.micro_batches * training.layout.dp,
             .precision = training.precision,
             .recompute = training.recompute,
-            .memory = training.memory};
+            .memory = training.memory,
+            .context_exchange = training.context_exchange,
+            .context_balance = training.context_balance};
 }
 
 Slice whole(const StepProgram& program, Space space) {
@@ -56,9 +58,8 @@ std::unique_ptr<CudaDevice> gpu(const Training& training, Folding folding) {
 }
 
 std::unique_ptr<StepRunner> engine(const Trainer& trainer) {
-    static const GroupCommunicators alone;
-    TD_EXPECT(trainer.order().program().groups.empty());
-    return std::make_unique<Engine>(trainer.order(), trainer.device(), alone, RunnerOptions{});
+    return std::make_unique<Engine>(
+        trainer.order(), trainer.device(), trainer.communicators(), RunnerOptions{});
 }
 
 }  // namespace
@@ -76,15 +77,14 @@ Model llama(std::int64_t layers) {
 }
 
 StepProgram program_of(const Training& training) {
-    return build_step(training.model, Layout{}, setup_of(training), WorldRank{0});
+    return build_step(training.model, training.layout, setup_of(training), training.rank);
 }
 
 std::vector<Tensor> tensors_of(const Training& training) {
-    const Layout alone;
     const ParameterMap map =
         parameter_map(training.model,
-                      alone,
-                      local_shape(training.model, alone, setup_of(training), Stage{0}),
+                      training.layout,
+                      local_shape(training.model, training.layout, setup_of(training), Stage{0}),
                       Stage{0},
                       training.memory);
     std::vector<Tensor> tensors{{"final norm", map.final_norm},
@@ -113,7 +113,10 @@ std::vector<Tensor> tensors_of(const Training& training) {
 }
 
 Trainer::Trainer(const Training& training, std::unique_ptr<Device> device)
-    : program_(program_of(training)), order_(program_), device_(std::move(device)) {
+    : program_(program_of(training)),
+      order_(program_),
+      device_(std::move(device)),
+      communicators_(program_.groups.size()) {
     device_->prepare(program_);
 }
 

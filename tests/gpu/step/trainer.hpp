@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps of small models on one rank, on the CPU and on a GPU, from the same contents of memory.
+// Steps of small models on one rank, alone or of several, on the CPU and on a GPU, from the same
+// contents of memory.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,10 @@ struct Training {
     Recompute recompute = Recompute::none;
     std::int64_t micro_batches = 1;
     MemoryMode memory = MemoryMode::faithful;
+    Layout layout{};  ///< one rank of it runs here, without the traffic to the others
+    WorldRank rank{0};
+    ContextExchange context_exchange = ContextExchange::ring;
+    ContextBalance context_balance = ContextBalance::zigzag;
 };
 
 [[nodiscard]] StepProgram program_of(const Training& training);
@@ -36,7 +41,7 @@ struct Tensor {
     Slice weights;
 };
 
-/// All of a faithful rank that is alone.
+/// All of a faithful rank.
 [[nodiscard]] std::vector<Tensor> tensors_of(const Training& training);
 
 /// A prepared device and the runner of its steps.
@@ -45,7 +50,8 @@ class Trainer {
     Trainer(const Training& training, std::unique_ptr<Device> device);
 
     [[nodiscard]] StepTrace step(Tracing tracing = Tracing::off) {
-        return runner_->run_step(Traffic::real, tracing);
+        return runner_->run_step(program_.groups.empty() ? Traffic::real : Traffic::removed,
+                                 tracing);
     }
 
     /// What `space` holds, as fp32.
@@ -59,10 +65,14 @@ class Trainer {
 
     void drive_by(std::unique_ptr<StepRunner> runner) { runner_ = std::move(runner); }
 
+    /// None, for each group: nothing is communicated.
+    [[nodiscard]] const GroupCommunicators& communicators() const { return communicators_; }
+
   private:
     StepProgram program_;
     IssueOrder order_;
     std::unique_ptr<Device> device_;
+    GroupCommunicators communicators_;
     std::unique_ptr<StepRunner> runner_;
 };
 

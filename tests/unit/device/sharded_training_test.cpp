@@ -49,6 +49,18 @@ Model llama() {
     return model;
 }
 
+/// A layer with an MLP, and two of experts of which a token visits half.
+Model mixture() {
+    Model model = llama();
+    model.name = "mixture";
+    model.experts = 4;
+    model.top_k = 2;
+    model.expert_ffn = 12;
+    model.shared_experts = 1;
+    model.dense_layers = 1;
+    return model;
+}
+
 struct Training {
     std::string name;
     Model model;
@@ -70,9 +82,18 @@ class Names {
                              training.setup.memory,
                              sharding_)) {
         for (std::int64_t layer = 0; layer < map_.layers; ++layer) {
-            add("layer " + std::to_string(stage.value() * map_.layers + layer),
-                {.kind = UnitKind::layer, .layer = layer},
-                {.space = Space::parameter, .offset = 0, .elements = map_.layer.elements});
+            const std::string name = "layer " + std::to_string(stage.value() * map_.layers + layer);
+            const Unit unit{.kind = UnitKind::layer, .layer = layer};
+            const LayerParameters& weights = map_.of(map_.kind_of(layer));
+            const auto from_to = [](std::int64_t from, std::int64_t to) {
+                return Slice{.space = Space::parameter, .offset = from, .elements = to - from};
+            };
+            // Padding may follow what is not of experts.
+            const std::int64_t common =
+                weights.experts.empty() ? weights.elements
+                                        : weights.shared_down.offset + weights.shared_down.elements;
+            add(name, unit, from_to(0, common));
+            add(name + " experts", unit, from_to(weights.common, weights.elements));
         }
         add("final norm", {.kind = map_.head_unit}, map_.final_norm);
         const bool first = map_.table.elements > 0;
@@ -85,11 +106,14 @@ class Names {
         }
     }
 
-    /// Reproducible, large enough that gradients are clipped.
-    [[nodiscard]] std::vector<float> initial(std::uint32_t seed) const {
+    /// Reproducible, large enough that gradients are clipped. `experts` are told apart by seeds.
+    [[nodiscard]] std::vector<float> initial(std::uint32_t seed, std::int64_t experts) const {
         std::vector<float> flat(static_cast<std::size_t>(map_.elements));
         for (const auto& [name, place] : places_) {
-            const auto own = seed + static_cast<std::uint32_t>(std::hash<std::string>{}(name));
+            const auto apart =
+                is_of_experts(name) ? 1000 * static_cast<std::uint32_t>(experts) : 0U;
+            const auto own =
+                seed + apart + static_cast<std::uint32_t>(std::hash<std::string>{}(name));
             for (std::int64_t i = 0; i < place.elements; ++i) {
                 flat[static_cast<std::size_t>(place.offset + i)] =
                     normal_value(own, static_cast<std::uint32_t>(i), 0.3F);
@@ -98,14 +122,24 @@ class Names {
         return flat;
     }
 
-    /// Calls visit(bucket, part of it that rank holds, where it is kept).
+    /// Calls visit(part of a bucket that a rank holds, where it is kept), of all but experts that
+    /// are apart. What is kept lies in the order of the buckets.
     template <class Visit>
     void for_each_part(std::int64_t rank, Visit&& visit) const {
         for (const Bucket& bucket : map_.buckets) {
-            const std::int64_t elements = bucket.elements / sharding_.ranks;
-            visit(Bucket{.offset = bucket.offset + rank * elements, .elements = elements},
-                  bucket.offset / sharding_.ranks);
+            visit(part_of(bucket, rank, sharding_.ranks), kept_before(bucket));
         }
+    }
+
+    template <class Visit>
+    void for_each_part_of_experts(std::int64_t rank, Visit&& visit) const {
+        for (const Bucket& bucket : map_.expert_buckets) {
+            visit(part_of(bucket, rank, sharding_.expert_ranks), kept_before(bucket));
+        }
+    }
+
+    [[nodiscard]] static bool is_of_experts(const std::string& name) {
+        return name.ends_with("experts");
     }
 
     [[nodiscard]] const Sharding& sharding() const { return sharding_; }
@@ -113,6 +147,24 @@ class Names {
     [[nodiscard]] const std::map<std::string, Bucket>& places() const { return places_; }
 
   private:
+    [[nodiscard]] static Bucket part_of(const Bucket& bucket,
+                                        std::int64_t rank,
+                                        std::int64_t ranks) {
+        const std::int64_t elements = bucket.elements / ranks;
+        return {.offset = bucket.offset + rank * elements, .elements = elements};
+    }
+
+    [[nodiscard]] std::int64_t kept_before(const Bucket& next) const {
+        std::int64_t kept = 0;
+        for (const Bucket& bucket : map_.buckets) {
+            kept += bucket.offset < next.offset ? bucket.elements / sharding_.ranks : 0;
+        }
+        for (const Bucket& bucket : map_.expert_buckets) {
+            kept += bucket.offset < next.offset ? bucket.elements / sharding_.expert_ranks : 0;
+        }
+        return kept;
+    }
+
     void add(const std::string& name, const Unit& unit, const Slice& slice) {
         if (slice.elements > 0) {
             places_[name] = {.offset = map_.base_of(unit) + slice.offset,
@@ -167,12 +219,15 @@ class Trainer {
         std::map<std::string, std::vector<float>> values;
         for (std::int64_t rank = 0; rank < training_.layout.ranks(); ++rank) {
             const Coordinates at = coordinates_of(training_.layout, WorldRank{rank});
-            if (at.dp == 0) {
-                const std::vector<float> flat = whole(rank, space);
-                for (const auto& [name, place] : names(rank).places()) {
+            if (at.dp >= training_.layout.ep) {
+                continue;
+            }
+            const std::vector<float> flat = whole(rank, space);
+            for (const auto& [name, place] : names(rank).places()) {
+                if (at.dp == 0 || Names::is_of_experts(name)) {
                     const auto first = flat.begin() + place.offset;
-                    values[name + " of tp rank " + std::to_string(at.tp) +
-                           (place.offset > 0 && at.pp > 0 ? " above" : "")]
+                    values[name + " of tp rank " + std::to_string(at.tp) + " dp rank " +
+                           std::to_string(at.dp) + (place.offset > 0 && at.pp > 0 ? " above" : "")]
                         .assign(first, first + place.elements);
                 }
             }
@@ -182,17 +237,23 @@ class Trainer {
 
     /// State of the whole stage from all ranks that share it with `rank`.
     [[nodiscard]] std::vector<float> whole(std::int64_t rank, Space space) {
-        std::vector<float> flat = names(rank).initial(0);
-        const std::int64_t ranks = names(rank).sharding().ranks;
-        for (std::int64_t part = 0; part < ranks; ++part) {
-            const WorldRank holder =
-                ranks == 1 ? WorldRank{rank}
-                           : group_of(training_.layout, GroupKind::dp_shard, WorldRank{rank})
-                                 .members[static_cast<std::size_t>(part)];
+        std::vector<float> flat = names(rank).initial(0, 0);
+        const Sharding& sharding = names(rank).sharding();
+        const auto copy_from = [&](GroupKind kind, std::int64_t ranks, std::int64_t part) {
+            const WorldRank holder = ranks == 1 ? WorldRank{rank}
+                                                : group_of(training_.layout, kind, WorldRank{rank})
+                                                      .members[static_cast<std::size_t>(part)];
             const std::span<float> kept = job_.floats(holder.index(), space);
-            names(rank).for_each_part(part, [&](const Bucket& own, std::int64_t at) {
+            return [kept, &flat](const Bucket& own, std::int64_t at) {
                 std::copy_n(kept.begin() + at, own.elements, flat.begin() + own.offset);
-            });
+            };
+        };
+        for (std::int64_t part = 0; part < sharding.ranks; ++part) {
+            names(rank).for_each_part(part, copy_from(GroupKind::dp_shard, sharding.ranks, part));
+        }
+        for (std::int64_t part = 0; part < sharding.expert_ranks; ++part) {
+            names(rank).for_each_part_of_experts(
+                part, copy_from(GroupKind::expert_dp, sharding.expert_ranks, part));
         }
         return flat;
     }
@@ -209,17 +270,21 @@ class Trainer {
         const auto index = static_cast<std::size_t>(rank);
         const Names& at = names(rank);
         const Coordinates place = coordinates_of(training_.layout, WorldRank{rank});
-        const std::vector<float> flat = at.initial(7 + static_cast<std::uint32_t>(place.tp));
-        const std::int64_t ranks = at.sharding().ranks;
-        const std::int64_t part =
-            ranks == 1 ? 0
-                       : group_of(training_.layout, GroupKind::dp_shard, WorldRank{rank})
-                             .rank_of(WorldRank{rank})
-                             .value();
+        const std::vector<float> flat =
+            at.initial(7 + static_cast<std::uint32_t>(place.tp), place.dp % training_.layout.ep);
+        const auto part_in = [&](GroupKind kind, std::int64_t ranks) {
+            return ranks == 1 ? 0
+                              : group_of(training_.layout, kind, WorldRank{rank})
+                                    .rank_of(WorldRank{rank})
+                                    .value();
+        };
         const std::span<float> master = job_.floats(index, Space::master);
-        at.for_each_part(part, [&](const Bucket& own, std::int64_t kept) {
+        const auto keep = [&](const Bucket& own, std::int64_t kept) {
             std::copy_n(flat.begin() + own.offset, own.elements, master.begin() + kept);
-        });
+        };
+        at.for_each_part(part_in(GroupKind::dp_shard, at.sharding().ranks), keep);
+        at.for_each_part_of_experts(part_in(GroupKind::expert_dp, at.sharding().expert_ranks),
+                                    keep);
         const bool sharded = at.sharding().zero == Zero::parameters;
         write_weights(index, sharded ? std::vector<float>(master.begin(), master.end()) : flat);
     }
@@ -311,6 +376,8 @@ std::vector<Training> trainings() {
     const Layout hybrid{.dp = 4, .shard = 2};
     const Layout pipelined{.dp = 2, .pp = 2};
     const Layout tensor{.tp = 2, .dp = 2};
+    const Layout two_of_two{.ep = 2, .dp = 2};
+    const Layout two_of_four{.ep = 2, .dp = 4};
     std::vector<Training> list{
         training("zero0_every", two, Zero::none, 3, every),
         training("zero1", two, Zero::optimizer, 3),
@@ -328,11 +395,26 @@ std::vector<Training> trainings() {
         training("pipeline_zero3_last", pipelined, Zero::parameters, 3),
         training("tensor_zero1", tensor, Zero::optimizer, 1),
         training("tensor_zero3", tensor, Zero::parameters, 1),
+        training("experts_zero0_every", two_of_four, Zero::none, 3, every),
+        training("experts_zero1", two_of_four, Zero::optimizer, 2),
+        training("experts_zero2", two_of_four, Zero::gradients, 1),
+        training("experts_zero2_every", two_of_four, Zero::gradients, 3, every),
+        training("experts_zero2_last", two_of_four, Zero::gradients, 2),
+        training("experts_zero3", two_of_four, Zero::parameters, 1),
+        training("experts_zero3_every", two_of_four, Zero::parameters, 2, every),
+        training("experts_alone_zero1", two_of_two, Zero::optimizer, 1),
+        training("experts_alone_zero2", two_of_two, Zero::gradients, 1),
+        training("experts_alone_zero2_every", two_of_two, Zero::gradients, 2, every),
+        training("experts_alone_zero3", two_of_two, Zero::parameters, 1),
+        training("experts_alone_zero3_last", two_of_two, Zero::parameters, 2),
         training("llama_zero2", two, Zero::gradients, 1),
         training("llama_zero3", two, Zero::parameters, 2, every)};
     for (Training& item : list) {
         if (item.name.starts_with("llama")) {
             item.model = llama();
+        }
+        if (item.name.starts_with("experts")) {
+            item.model = mixture();
         }
     }
     return list;

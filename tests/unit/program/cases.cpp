@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/program/cases.hpp"
 
+#include <utility>
+
+#include "tests/support/sanitized_sample.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -131,7 +135,7 @@ std::vector<Case> sharded_grid(std::int64_t most_ranks,
             }
         }
     }
-    return cases;
+    return sanitized_sample(std::move(cases));
 }
 
 std::vector<Case> grid(std::int64_t most_ranks,
@@ -149,7 +153,7 @@ std::vector<Case> grid(std::int64_t most_ranks,
             }
         }
     }
-    return cases;
+    return sanitized_sample(std::move(cases));
 }
 
 }  // namespace traindyno

@@ -32,7 +32,9 @@ inline Model small_deepseek(std::int64_t layers) {
 /// Layouts of up to `most_ranks` ranks with ep a divisor of dp and of 8 experts.
 std::vector<Layout> expert_layouts(std::int64_t most_ranks);
 
-/// Both models in all those layouts: recomputations, overlaps, balanced and skewed loads, capacity.
+/// Both models in all those layouts: recomputations, overlaps, balanced and skewed loads, capacity;
+/// with sequence parallelism too, but not where the few tokens of a rank leave a member without
+/// any.
 std::vector<Case> expert_grid(std::int64_t most_ranks);
 
 }  // namespace traindyno

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mixtures of experts on stages of several chunks or of unequal layers.
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include "emulator/program/stage_layers.hpp"
 #include "emulator/program/verify.hpp"
 #include "emulator/program/volume.hpp"
+#include "tests/support/sanitized_sample.hpp"
 #include "tests/unit/program/expert_cases.hpp"
 #include "tests/unit/program/hazards.hpp"
 
@@ -56,7 +59,7 @@ std::vector<Case> cases() {
             }
         }
     }
-    return list;
+    return sanitized_sample(std::move(list));
 }
 
 void check(const Case& at) {

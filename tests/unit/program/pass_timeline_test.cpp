@@ -99,8 +99,9 @@ TEST(PassTimeline, idles_as_the_formula_says_for_passes_of_unequal_length) {
     }
 }
 
-// Narayanan et al., SC'21, figure 3: 1F1B of four stages. The first backward of stage 0 begins when
-// micro-batch 0 has gone to the last stage and back; the last stage never waits once it has begun.
+// Narayanan et al., SC'21, figure 4, above: 1F1B of four stages. The first backward of stage 0
+// begins when micro-batch 0 has gone to the last stage and back; the last stage never waits once it
+// has begun.
 TEST(PassTimeline, one_f_one_b_runs_as_published) {
     const PassTimeline timeline = timeline_of(pipeline_case(Schedule::one_f_one_b, 4, 8));
     const auto second = [](std::int64_t count) { return SimTime{std::chrono::seconds{count}}; };

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "emulator/program/stage_layers.hpp"
+#include "tests/support/sanitized_sample.hpp"
 #include "tests/unit/program/cases.hpp"
 
 namespace traindyno {
@@ -39,7 +41,7 @@ inline std::vector<Case> pipeline_cases(const std::vector<std::int64_t>& stages,
             }
         }
     }
-    return cases;
+    return sanitized_sample(std::move(cases));
 }
 
 /// `at` with layers moved from each inner part to the last.

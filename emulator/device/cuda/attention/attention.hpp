@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention on a GPU: what a device holds, and the choice between its implementations.
+// Attention on a GPU: what a device holds, and the choice between its implementations.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,12 @@ namespace traindyno::cuda {
 /// Device addresses, aligned to 16 bytes. Layouts: AttentionForward in emulator/program/op.hpp.
 struct AttentionArguments {
     const void* qkv = nullptr;
-    void* context = nullptr;  ///< backward reads it
+    const void* keys_values = nullptr;  ///< where they are apart
+    void* context = nullptr;            ///< backward reads it
     float* statistics = nullptr;
     const void* grad_context = nullptr;  ///< backward only
     void* grad_qkv = nullptr;            ///< backward only; overwritten
+    void* grad_keys_values = nullptr;    ///< backward only, where they are apart; overwritten
     void* workspace = nullptr;           ///< workspace_size() bytes, aligned to 256
 };
 

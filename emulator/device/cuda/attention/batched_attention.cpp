@@ -16,8 +16,8 @@ constexpr std::int64_t product_workspace = std::int64_t{32} << 20;  // NVIDIA's 
 constexpr std::int64_t round_limit = std::int64_t{512} << 20;
 
 /// Rows of scores begin at multiples of 16 bytes in every type.
-std::int64_t padded(std::int64_t seq) {
-    return (seq + 7) / 8 * 8;
+std::int64_t padded(std::int64_t keys) {
+    return (keys + 7) / 8 * 8;
 }
 
 cudaDataType_t cuda_type(DType storage) {
@@ -27,7 +27,8 @@ cudaDataType_t cuda_type(DType storage) {
 
 /// Where the operands of the products lie.
 struct Layouts {
-    StridedMatrices queries;  ///< and their gradients
+    StridedMatrices queries;
+    StridedMatrices grad_queries;
     StridedMatrices keys;     ///< and values
     StridedMatrices context;  ///< and its gradient
     StridedMatrices scores;
@@ -38,15 +39,16 @@ struct Layouts {
 Layouts layouts_of(const AttentionShape& shape, DType storage) {
     const cudaDataType_t type = cuda_type(storage);
     const std::int64_t d = shape.head_size;
-    const std::int64_t row = padded(shape.seq);
+    const std::int64_t row = padded(shape.key_rows());
     return {.queries = {.type = type, .row = shape.qkv_width(), .next = d},
+            .grad_queries = {.type = type, .row = shape.grad_query_width(), .next = d},
             .keys = {.type = type,
-                     .row = shape.qkv_width(),
+                     .row = shape.kv_width(),
                      .next = shape.heads == shape.kv_heads ? d : 0},
             .context = {.type = type, .row = shape.context_width(), .next = d},
             .scores = {.type = CUDA_R_32F, .row = row, .next = shape.seq * row},
             .probabilities = {.type = type, .row = row, .next = shape.seq * row},
-            .sums = {.type = CUDA_R_32F, .row = d, .next = shape.seq * d}};
+            .sums = {.type = CUDA_R_32F, .row = d, .next = shape.key_rows() * d}};
 }
 
 /// Compiles products of one attention.
@@ -56,41 +58,41 @@ class Compiler {
         : handle_(handle), shape_(shape), at_(layouts_of(shape, storage_type(precision))) {
         const DType storage = storage_type(precision);
         common_.count = heads_at_once(shape, storage);
-        common_.m = shape.seq;
         common_.compute =
             precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
         const std::int64_t head_bytes = shape.head_size * element_size(storage);
         common_.alignment = static_cast<std::uint32_t>(std::gcd(head_bytes, std::int64_t{16}));
     }
 
-    [[nodiscard]] StridedProduct scores() const { return scaled(square(at_.queries, at_.keys)); }
+    [[nodiscard]] StridedProduct scores() const { return scaled(per_pair(at_.queries, at_.keys)); }
 
     [[nodiscard]] StridedProduct grad_probabilities() const {
-        return plain(square(at_.context, at_.keys));
+        return plain(per_pair(at_.context, at_.keys));
     }
 
     [[nodiscard]] StridedProduct context() const {
-        return plain(slim(at_.probabilities, Transpose::no, at_.keys, at_.context));
+        return plain(per_query(at_.probabilities, at_.keys, at_.context));
     }
 
     [[nodiscard]] StridedProduct grad_values() const {
-        return plain(slim(at_.probabilities, Transpose::yes, at_.context, at_.sums));
+        return plain(per_key(at_.probabilities, at_.context, at_.sums));
     }
 
     [[nodiscard]] StridedProduct grad_queries() const {
-        return scaled(slim(at_.probabilities, Transpose::no, at_.keys, at_.queries));
+        return scaled(per_query(at_.probabilities, at_.keys, at_.grad_queries));
     }
 
     [[nodiscard]] StridedProduct grad_keys() const {
-        return scaled(slim(at_.probabilities, Transpose::yes, at_.queries, at_.sums));
+        return scaled(per_key(at_.probabilities, at_.queries, at_.sums));
     }
 
   private:
-    /// a[seq, head_size] b[seq, head_size]^T
-    [[nodiscard]] StridedProductShape square(const StridedMatrices& a,
-                                             const StridedMatrices& b) const {
+    /// a[seq, head_size] b[keys, head_size]^T
+    [[nodiscard]] StridedProductShape per_pair(const StridedMatrices& a,
+                                               const StridedMatrices& b) const {
         StridedProductShape product = common_;
-        product.n = shape_.seq;
+        product.m = shape_.seq;
+        product.n = shape_.key_rows();
         product.k = shape_.head_size;
         product.transpose_b = Transpose::yes;
         product.a = a;
@@ -99,18 +101,28 @@ class Compiler {
         return product;
     }
 
-    /// op(a)[seq, seq] b[seq, head_size]
-    [[nodiscard]] StridedProductShape slim(const StridedMatrices& a,
-                                           Transpose transpose_a,
-                                           const StridedMatrices& b,
-                                           const StridedMatrices& c) const {
+    /// a[seq, keys] b[keys, head_size]
+    [[nodiscard]] StridedProductShape per_query(const StridedMatrices& a,
+                                                const StridedMatrices& b,
+                                                const StridedMatrices& c) const {
         StridedProductShape product = common_;
+        product.m = shape_.seq;
         product.n = shape_.head_size;
-        product.k = shape_.seq;
-        product.transpose_a = transpose_a;
+        product.k = shape_.key_rows();
         product.a = a;
         product.b = b;
         product.c = c;
+        return product;
+    }
+
+    /// a[seq, keys]^T b[seq, head_size]
+    [[nodiscard]] StridedProductShape per_key(const StridedMatrices& a,
+                                              const StridedMatrices& b,
+                                              const StridedMatrices& c) const {
+        StridedProductShape product = per_query(a, b, c);
+        product.m = shape_.key_rows();
+        product.k = shape_.seq;
+        product.transpose_a = Transpose::yes;
         return product;
     }
 
@@ -134,8 +146,8 @@ class Compiler {
 std::int64_t heads_at_once(const AttentionShape& shape, DType storage) {
     const std::int64_t heads =
         shape.heads == shape.kv_heads ? shape.heads : shape.heads / shape.kv_heads;
-    const std::int64_t square = shape.seq * padded(shape.seq);
-    const std::int64_t bytes = 2 * square * (4 + element_size(storage));  // backward's
+    const std::int64_t pairs = shape.seq * padded(shape.key_rows());
+    const std::int64_t bytes = 2 * pairs * (4 + element_size(storage));  // backward's
     std::int64_t count = std::clamp<std::int64_t>(round_limit / bytes, 1, heads);
     while (heads % count != 0) {
         --count;
@@ -163,9 +175,11 @@ BatchedAttention::BatchedAttention(cublasLtHandle_t handle,
     : shape_(shape),
       storage_(storage_type(precision)),
       group_(shape.heads / shape.kv_heads),
-      squares_{.heads = heads_at_once(shape, storage_type(precision)),
-               .seq = shape.seq,
-               .row = padded(shape.seq)},
+      matrices_{.heads = heads_at_once(shape, storage_type(precision)),
+                .seq = shape.seq,
+                .keys = shape.key_rows(),
+                .row = padded(shape.key_rows()),
+                .mask = shape.mask},
       scores_(Compiler(handle, shape, precision).scores()),
       context_(Compiler(handle, shape, precision).context()),
       grad_probabilities_(Compiler(handle, shape, precision).grad_probabilities()),
@@ -180,13 +194,13 @@ BatchedAttention::Scratch BatchedAttention::place(void* workspace) const {
         scratch.size += aligned_part(bytes);
         return workspace == nullptr ? nullptr : static_cast<std::byte*>(workspace) + offset;
     };
-    const std::int64_t square = squares_.heads * squares_.seq * squares_.row;
-    const std::int64_t sums = squares_.heads * shape_.seq * shape_.head_size;
+    const std::int64_t pairs = matrices_.heads * matrices_.seq * matrices_.row;
+    const std::int64_t sums = matrices_.heads * matrices_.keys * shape_.head_size;
     scratch.products = take(product_workspace);
-    scratch.scores = reinterpret_cast<float*>(take(4 * square));
-    scratch.grad_probabilities = reinterpret_cast<float*>(take(4 * square));
-    scratch.probabilities = take(element_size(storage_) * square);
-    scratch.grad_scores = take(element_size(storage_) * square);
+    scratch.scores = reinterpret_cast<float*>(take(4 * pairs));
+    scratch.grad_probabilities = reinterpret_cast<float*>(take(4 * pairs));
+    scratch.probabilities = take(element_size(storage_) * pairs);
+    scratch.grad_scores = take(element_size(storage_) * pairs);
     scratch.grad_keys = reinterpret_cast<float*>(take(4 * sums));
     scratch.grad_values = reinterpret_cast<float*>(take(4 * sums));
     return scratch;
@@ -201,27 +215,32 @@ BatchedAttention::Round BatchedAttention::round_at(const AttentionArguments& arg
                                                    std::int64_t head) const {
     const std::int64_t size = element_size(storage_);
     const std::int64_t head_bytes = shape_.head_size * size;
-    const std::int64_t row = sequence * shape_.seq * shape_.qkv_width() * size;
-    const std::int64_t query = row + head * head_bytes;
-    const std::int64_t key = row + (shape_.heads + head / group_) * head_bytes;
+    const bool apart = shape_.keys_apart();
+    const auto of_query = [&](std::int64_t width) {
+        return sequence * shape_.seq * width * size + head * head_bytes;
+    };
+    const std::int64_t query = of_query(shape_.qkv_width());
+    const std::int64_t key = sequence * shape_.key_rows() * shape_.kv_width() * size +
+                             ((apart ? 0 : shape_.heads) + head / group_) * head_bytes;
     const std::int64_t value = key + shape_.kv_heads * head_bytes;
-    const std::int64_t out =
-        sequence * shape_.seq * shape_.context_width() * size + head * head_bytes;
+    const std::int64_t out = of_query(shape_.context_width());
     const auto* qkv = static_cast<const std::byte*>(arguments.qkv);
+    const auto* keys = apart ? static_cast<const std::byte*>(arguments.keys_values) : qkv;
     Round at{.queries = qkv + query,
-             .keys = qkv + key,
-             .values = qkv + value,
+             .keys = keys + key,
+             .values = keys + value,
              .context = static_cast<std::byte*>(arguments.context) + out,
              .statistics = arguments.statistics + (sequence * shape_.heads + head) * shape_.seq};
     if (arguments.grad_qkv != nullptr) {
         auto* grad = static_cast<std::byte*>(arguments.grad_qkv);
         at.grad_context = static_cast<const std::byte*>(arguments.grad_context) + out;
-        at.grad_queries = grad + query;
-        at.grad_keys = grad + key;
-        at.grad_values = grad + value;
+        auto* grad_keys = apart ? static_cast<std::byte*>(arguments.grad_keys_values) : grad;
+        at.grad_queries = grad + of_query(shape_.grad_query_width());
+        at.grad_keys = grad_keys + key;
+        at.grad_values = grad_keys + value;
         if (group_ > 1) {
             at.accumulate = head % group_ == 0 ? Accumulate::no : Accumulate::yes;
-            at.completes = (head + squares_.heads) % group_ == 0;
+            at.completes = (head + matrices_.heads) % group_ == 0;
         }
     }
     return at;
@@ -230,12 +249,12 @@ BatchedAttention::Round BatchedAttention::round_at(const AttentionArguments& arg
 void BatchedAttention::forward(const AttentionArguments& arguments, cudaStream_t stream) {
     const Scratch scratch = place(arguments.workspace);
     for (std::int64_t sequence = 0; sequence < shape_.batch; ++sequence) {
-        for (std::int64_t head = 0; head < shape_.heads; head += squares_.heads) {
+        for (std::int64_t head = 0; head < shape_.heads; head += matrices_.heads) {
             const Round at = round_at(arguments, sequence, head);
             scores_.run(
                 at.queries, at.keys, scratch.scores, Accumulate::no, scratch.products, stream);
             launch_softmax(
-                squares_, storage_, scratch.scores, scratch.probabilities, at.statistics, stream);
+                matrices_, storage_, scratch.scores, scratch.probabilities, at.statistics, stream);
             context_.run(scratch.probabilities,
                          at.values,
                          at.context,
@@ -249,7 +268,7 @@ void BatchedAttention::forward(const AttentionArguments& arguments, cudaStream_t
 void BatchedAttention::backward(const AttentionArguments& arguments, cudaStream_t stream) {
     const Scratch scratch = place(arguments.workspace);
     for (std::int64_t sequence = 0; sequence < shape_.batch; ++sequence) {
-        for (std::int64_t head = 0; head < shape_.heads; head += squares_.heads) {
+        for (std::int64_t head = 0; head < shape_.heads; head += matrices_.heads) {
             const Round at = round_at(arguments, sequence, head);
             backward_round(at, scratch, stream);
             if (at.completes) {
@@ -275,7 +294,7 @@ void BatchedAttention::backward_round(const Round& at,
         at.values,
         scratch.grad_probabilities,
         Accumulate::no);
-    launch_softmax_gradient(squares_,
+    launch_softmax_gradient(matrices_,
                             storage_,
                             scratch.scores,
                             at.statistics,
@@ -295,11 +314,11 @@ void BatchedAttention::backward_round(const Round& at,
 void BatchedAttention::store_key_gradients(const Round& at,
                                            const Scratch& scratch,
                                            cudaStream_t stream) const {
-    const SharedHeads sums{.heads = group_ > 1 ? 1 : squares_.heads,
-                           .shared = group_ > 1 ? squares_.heads : 1,
-                           .seq = shape_.seq,
+    const SharedHeads sums{.heads = group_ > 1 ? 1 : matrices_.heads,
+                           .shared = group_ > 1 ? matrices_.heads : 1,
+                           .keys = matrices_.keys,
                            .head_size = shape_.head_size,
-                           .width = shape_.qkv_width()};
+                           .width = shape_.kv_width()};
     launch_sum_shared(sums, storage_, scratch.grad_keys, at.grad_keys, stream);
     launch_sum_shared(sums, storage_, scratch.grad_values, at.grad_values, stream);
 }

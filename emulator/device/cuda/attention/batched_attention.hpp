@@ -29,11 +29,11 @@ class BatchedAttention : public Attention {
     /// Parts of the workspace.
     struct Scratch {
         void* products = nullptr;  ///< cuBLASLt's
-        float* scores = nullptr;   ///< ScoreSquares, as the next three
+        float* scores = nullptr;   ///< ScoreMatrices, as the next three
         float* grad_probabilities = nullptr;
         void* probabilities = nullptr;
         void* grad_scores = nullptr;
-        float* grad_keys = nullptr;  ///< [heads at once, seq, head_size], as the next
+        float* grad_keys = nullptr;  ///< [heads at once, keys, head_size], as the next
         float* grad_values = nullptr;
         std::int64_t size = 0;  ///< of all, in bytes
     };
@@ -51,7 +51,7 @@ class BatchedAttention : public Attention {
     AttentionShape shape_;
     DType storage_;
     std::int64_t group_;  ///< query heads that share one key head
-    ScoreSquares squares_;
+    ScoreMatrices matrices_;
     StridedProduct scores_;
     StridedProduct context_;
     StridedProduct grad_probabilities_;

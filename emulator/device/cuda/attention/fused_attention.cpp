@@ -28,16 +28,19 @@ class FusedAttention : public Attention {
         : handle_(handle),
           forward_(std::move(forward)),
           backward_(std::move(backward)),
-          key_offset_(shape.heads * shape.head_size * element_size(storage)),
+          keys_apart_(shape.keys_apart()),
+          key_offset_(shape.keys_apart() ? 0
+                                         : shape.heads * shape.head_size * element_size(storage)),
           value_offset_(key_offset_ + shape.kv_heads * shape.head_size * element_size(storage)),
           projection_size_(aligned_part(4 * shape.batch * shape.heads * shape.seq)),
           grad_queries_size_(
               aligned_part(4 * shape.batch * shape.heads * shape.seq * shape.head_size)) {}
 
     void forward(const AttentionArguments& at, cudaStream_t stream) override {
+        const void* keys_values = keys_apart_ ? at.keys_values : at.qkv;
         const std::array tensors{bind(SdpaTensor::queries, at.qkv),
-                                 bind(SdpaTensor::keys, at.qkv, key_offset_),
-                                 bind(SdpaTensor::values, at.qkv, value_offset_),
+                                 bind(SdpaTensor::keys, keys_values, key_offset_),
+                                 bind(SdpaTensor::values, keys_values, value_offset_),
                                  bind(SdpaTensor::context, at.context),
                                  bind(SdpaTensor::statistics, at.statistics)};
         forward_.execute(handle_.on(stream), tensors, at.workspace);
@@ -45,16 +48,18 @@ class FusedAttention : public Attention {
 
     void backward(const AttentionArguments& at, cudaStream_t stream) override {
         auto* scratch = static_cast<std::byte*>(at.workspace);
+        const void* keys_values = keys_apart_ ? at.keys_values : at.qkv;
+        void* grad_keys_values = keys_apart_ ? at.grad_keys_values : at.grad_qkv;
         const std::array tensors{
             bind(SdpaTensor::queries, at.qkv),
-            bind(SdpaTensor::keys, at.qkv, key_offset_),
-            bind(SdpaTensor::values, at.qkv, value_offset_),
+            bind(SdpaTensor::keys, keys_values, key_offset_),
+            bind(SdpaTensor::values, keys_values, value_offset_),
             bind(SdpaTensor::context, at.context),
             bind(SdpaTensor::statistics, at.statistics),
             bind(SdpaTensor::grad_context, at.grad_context),
             bind(SdpaTensor::grad_queries, at.grad_qkv),
-            bind(SdpaTensor::grad_keys, at.grad_qkv, key_offset_),
-            bind(SdpaTensor::grad_values, at.grad_qkv, value_offset_),
+            bind(SdpaTensor::grad_keys, grad_keys_values, key_offset_),
+            bind(SdpaTensor::grad_values, grad_keys_values, value_offset_),
             bind(SdpaTensor::projection, scratch),
             bind(SdpaTensor::grad_queries_sum, scratch, projection_size_),
         };
@@ -72,8 +77,9 @@ class FusedAttention : public Attention {
     CudnnHandle& handle_;
     CudnnPlan forward_;
     CudnnPlan backward_;
-    std::int64_t key_offset_;         ///< bytes from queries to keys in a row of qkv
-    std::int64_t value_offset_;       ///< bytes from queries to values
+    bool keys_apart_;
+    std::int64_t key_offset_;         ///< bytes from a row's begin to its keys
+    std::int64_t value_offset_;       ///< bytes from a row's begin to its values
     std::int64_t projection_size_;    ///< bytes of scratch
     std::int64_t grad_queries_size_;  ///< bytes of scratch
 };
@@ -83,7 +89,7 @@ std::string problem_of(const AttentionShape& shape, DType storage) {
     if (storage != DType::bf16 && storage != DType::fp16) {
         return "cuDNN's attention is for bf16 and fp16";
     }
-    if (shape.seq == 1) {
+    if (shape.seq == 1 || shape.key_rows() == 1) {
         // cudnn-frontend refuses it in scaled_dot_product_flash_attention.h; the backend does not.
         return "cuDNN has no attention for sequences of one token";
     }

@@ -18,37 +18,40 @@ class SdpaWriter {
         : shape_(shape), storage_(storage == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_HALF) {
         TD_EXPECT(storage == DType::bf16 || storage == DType::fp16);
         scale_ = value(1.0F / std::sqrt(static_cast<float>(shape.head_size)));
-        masked_ = value(-std::numeric_limits<float>::infinity());
+        if (shape.mask == AttentionMask::causal) {
+            fill_ = value(-std::numeric_limits<float>::infinity());
+        }
     }
 
     void forward() {
-        const TensorIndex scores = causal(scaled_scores());
+        const TensorIndex scores = masked(scaled_scores());
         const TensorIndex maximum = reduce(CUDNN_REDUCE_TENSOR_MAX, scores, column());
-        const TensorIndex shifted = binary(CUDNN_POINTWISE_SUB, scores, maximum, square());
-        const TensorIndex exponential = unary(CUDNN_POINTWISE_EXP, shifted, square());
+        const TensorIndex shifted = binary(CUDNN_POINTWISE_SUB, scores, maximum, pairs());
+        const TensorIndex exponential = unary(CUDNN_POINTWISE_EXP, shifted, pairs());
         const TensorIndex sum = reduce(CUDNN_REDUCE_TENSOR_ADD, exponential, column());
         const TensorIndex logarithm = unary(CUDNN_POINTWISE_LOG, sum, column());
         write(CUDNN_POINTWISE_ADD, maximum, logarithm, statistics());
-        const TensorIndex probabilities = add(inside(square(), storage_));
+        const TensorIndex probabilities = add(inside(pairs(), storage_));
         write(CUDNN_POINTWISE_DIV, exponential, sum, probabilities);
-        const TensorIndex values = qkv_part(SdpaTensor::values, shape_.kv_heads);
-        multiply(probabilities, values, context(SdpaTensor::context));
+        const TensorIndex values = per_key(SdpaTensor::values);
+        multiply(probabilities, values, per_query(SdpaTensor::context, shape_.context_width()));
     }
 
     void backward() {
-        const TensorIndex grad_context = context(SdpaTensor::grad_context);
+        const TensorIndex grad_context =
+            per_query(SdpaTensor::grad_context, shape_.context_width());
         const TensorIndex projection = project(grad_context);
         const TensorIndex scaled = scaled_scores();
-        const TensorIndex shifted = binary(CUDNN_POINTWISE_SUB, scaled, statistics(), square());
-        const TensorIndex probabilities = unary(CUDNN_POINTWISE_EXP, causal(shifted), square());
+        const TensorIndex shifted = binary(CUDNN_POINTWISE_SUB, scaled, statistics(), pairs());
+        const TensorIndex probabilities = unary(CUDNN_POINTWISE_EXP, masked(shifted), pairs());
         grad_key_side(probabilities, grad_context, SdpaTensor::grad_values);
 
-        const TensorIndex values = transposed_part(SdpaTensor::values);
-        const TensorIndex grad = add(inside(square()));
+        const TensorIndex values = transposed_per_key(SdpaTensor::values);
+        const TensorIndex grad = add(inside(pairs()));
         multiply(grad_context, values, grad);
-        const TensorIndex centred = binary(CUDNN_POINTWISE_SUB, grad, projection, square());
-        const TensorIndex weighted = binary(CUDNN_POINTWISE_MUL, centred, probabilities, square());
-        const TensorIndex grad_scores = binary(CUDNN_POINTWISE_MUL, weighted, scale_, square());
+        const TensorIndex centred = binary(CUDNN_POINTWISE_SUB, grad, projection, pairs());
+        const TensorIndex weighted = binary(CUDNN_POINTWISE_MUL, centred, probabilities, pairs());
+        const TensorIndex grad_scores = binary(CUDNN_POINTWISE_MUL, weighted, scale_, pairs());
         grad_key_side(grad_scores, queries_, SdpaTensor::grad_keys);
         grad_query_side(grad_scores);
     }
@@ -80,36 +83,43 @@ class SdpaWriter {
                 .place = TensorPlace::device};
     }
 
-    [[nodiscard]] Dims square() const {
-        return {shape_.batch, shape_.heads, shape_.seq, shape_.seq};
+    [[nodiscard]] Dims pairs() const {
+        return {shape_.batch, shape_.heads, shape_.seq, shape_.key_rows()};
     }
 
     /// One number per score row.
     [[nodiscard]] Dims column() const { return {shape_.batch, shape_.heads, shape_.seq, 1}; }
 
-    [[nodiscard]] Dims part_dims(std::int64_t heads) const {
-        return {shape_.batch, heads, shape_.seq, shape_.head_size};
+    /// Of queries, and what is shaped as they are.
+    [[nodiscard]] Dims query_dims() const {
+        return {shape_.batch, shape_.heads, shape_.seq, shape_.head_size};
     }
 
-    [[nodiscard]] Dims qkv_strides() const {
-        return {shape_.seq * shape_.qkv_width(), shape_.head_size, shape_.qkv_width(), 1};
+    /// Of keys and of values.
+    [[nodiscard]] Dims key_dims() const {
+        return {shape_.batch, shape_.kv_heads, shape_.key_rows(), shape_.head_size};
     }
 
-    TensorIndex qkv_part(SdpaTensor id, std::int64_t heads) {
-        return add(on_device(id, storage_, part_dims(heads), qkv_strides()));
+    /// Heads beside each other in rows of `width`, one row per token.
+    [[nodiscard]] Dims head_strides(std::int64_t tokens, std::int64_t width) const {
+        return {tokens * width, shape_.head_size, width, 1};
     }
 
-    TensorIndex transposed_part(SdpaTensor id) {
-        return add(on_device(
-            id, storage_, transposed(part_dims(shape_.kv_heads)), transposed(qkv_strides())));
+    [[nodiscard]] Dims key_strides() const {
+        return head_strides(shape_.key_rows(), shape_.kv_width());
     }
 
-    TensorIndex context(SdpaTensor id) {
-        const std::int64_t width = shape_.context_width();
-        return add(on_device(id,
-                             storage_,
-                             part_dims(shape_.heads),
-                             {shape_.seq * width, shape_.head_size, width, 1}));
+    /// `width`: of the matrix it lies in.
+    TensorIndex per_query(SdpaTensor id, std::int64_t width) {
+        return add(on_device(id, storage_, query_dims(), head_strides(shape_.seq, width)));
+    }
+
+    TensorIndex per_key(SdpaTensor id) {
+        return add(on_device(id, storage_, key_dims(), key_strides()));
+    }
+
+    TensorIndex transposed_per_key(SdpaTensor id) {
+        return add(on_device(id, storage_, transposed(key_dims()), transposed(key_strides())));
     }
 
     TensorIndex statistics() {
@@ -147,15 +157,15 @@ class SdpaWriter {
 
     /// Q K^T / sqrt(head_size)
     TensorIndex scaled_scores() {
-        queries_ = qkv_part(SdpaTensor::queries, shape_.heads);
-        keys_ = transposed_part(SdpaTensor::keys);
-        const TensorIndex scores = add(inside(square()));
+        queries_ = per_query(SdpaTensor::queries, shape_.qkv_width());
+        keys_ = transposed_per_key(SdpaTensor::keys);
+        const TensorIndex scores = add(inside(pairs()));
         multiply(queries_, keys_, scores);
-        return binary(CUDNN_POINTWISE_MUL, scores, scale_, square());
+        return binary(CUDNN_POINTWISE_MUL, scores, scale_, pairs());
     }
 
     TensorIndex index_along(TensorIndex scores, std::int64_t axis) {
-        const TensorIndex y = add(inside(square(), CUDNN_DATA_INT32));
+        const TensorIndex y = add(inside(pairs(), CUDNN_DATA_INT32));
         graph_.nodes.emplace_back(PointwiseNode{.mode = CUDNN_POINTWISE_GEN_INDEX,
                                                 .compute = CUDNN_DATA_INT32,
                                                 .x = scores,
@@ -164,31 +174,36 @@ class SdpaWriter {
         return y;
     }
 
-    /// Scores where row >= column, the fill elsewhere.
-    TensorIndex causal(TensorIndex scores) {
+    /// A causal mask leaves scores where row >= column.
+    TensorIndex masked(TensorIndex scores) {
+        if (shape_.mask == AttentionMask::none) {
+            return scores;
+        }
         const TensorIndex row = index_along(scores, 2);
         const TensorIndex col = index_along(scores, 3);
-        const TensorIndex visible = add(inside(square(), CUDNN_DATA_BOOLEAN));
+        const TensorIndex visible = add(inside(pairs(), CUDNN_DATA_BOOLEAN));
         graph_.nodes.emplace_back(PointwiseNode{.mode = CUDNN_POINTWISE_CMP_GE,
                                                 .compute = CUDNN_DATA_BOOLEAN,
                                                 .x = row,
                                                 .y = visible,
                                                 .b = col});
-        const TensorIndex y = add(inside(square()));
+        const TensorIndex y = add(inside(pairs()));
         graph_.nodes.emplace_back(PointwiseNode{.mode = CUDNN_POINTWISE_BINARY_SELECT,
                                                 .compute = CUDNN_DATA_FLOAT,
                                                 .x = scores,
                                                 .y = y,
-                                                .b = masked_,
+                                                .b = fill_,
                                                 .select = visible});
         return y;
     }
 
     /// <dO, O> of each row, in memory: the pattern ends in a product with a dropout scale, here 1.
     TensorIndex project(TensorIndex grad_context) {
-        GraphTensor spread = inside(part_dims(shape_.heads));
-        const TensorIndex product = add(spread);
-        write(CUDNN_POINTWISE_MUL, grad_context, context(SdpaTensor::context), product);
+        const TensorIndex product = add(inside(query_dims()));
+        write(CUDNN_POINTWISE_MUL,
+              grad_context,
+              per_query(SdpaTensor::context, shape_.context_width()),
+              product);
         const TensorIndex sum = reduce(CUDNN_REDUCE_TENSOR_ADD, product, column());
         const TensorIndex y = add(on_device(
             SdpaTensor::projection, CUDNN_DATA_FLOAT, column(), packed_strides(column())));
@@ -198,16 +213,17 @@ class SdpaWriter {
 
     /// left^T right, summed over the query heads that share a key head.
     void grad_key_side(TensorIndex left, TensorIndex right, SdpaTensor result) {
-        GraphTensor turned = inside(square(), storage_);
-        turned.strides = transposed(turned.strides);
+        GraphTensor turned = inside(transposed(pairs()), storage_);
+        turned.strides = transposed(packed_strides(pairs()));
         const TensorIndex left_transposed = add(turned);
         graph_.nodes.emplace_back(ReshapeNode{.x = left, .y = left_transposed});
-        const TensorIndex y = qkv_part(result, shape_.kv_heads);
+        const TensorIndex y = per_key(result);
         if (shape_.heads == shape_.kv_heads) {
             multiply(left_transposed, right, y);
             return;
         }
-        const TensorIndex per_query_head = add(inside(part_dims(shape_.heads), storage_));
+        const TensorIndex per_query_head = add(
+            inside({shape_.batch, shape_.heads, shape_.key_rows(), shape_.head_size}, storage_));
         multiply(left_transposed, right, per_query_head);
         graph_.nodes.emplace_back(
             ReductionNode{.mode = CUDNN_REDUCE_TENSOR_ADD, .x = per_query_head, .y = y});
@@ -215,11 +231,11 @@ class SdpaWriter {
 
     /// dS K, summed in fp32 in memory over blocks of keys that different thread blocks own.
     void grad_query_side(TensorIndex grad_scores) {
-        GraphTensor keys = inside(part_dims(shape_.kv_heads), storage_);
-        keys.strides = qkv_strides();
+        GraphTensor keys = inside(key_dims(), storage_);
+        keys.strides = key_strides();
         const TensorIndex untransposed = add(keys);
         graph_.nodes.emplace_back(ReshapeNode{.x = keys_, .y = untransposed});
-        const Dims dims = part_dims(shape_.heads);
+        const Dims dims = query_dims();
         const TensorIndex sum = add(
             on_device(SdpaTensor::grad_queries_sum, CUDNN_DATA_FLOAT, dims, packed_strides(dims)));
         multiply(grad_scores, untransposed, sum);
@@ -227,7 +243,7 @@ class SdpaWriter {
             PointwiseNode{.mode = CUDNN_POINTWISE_IDENTITY,
                           .compute = CUDNN_DATA_FLOAT,
                           .x = sum,
-                          .y = qkv_part(SdpaTensor::grad_queries, shape_.heads)});
+                          .y = per_query(SdpaTensor::grad_queries, shape_.grad_query_width())});
     }
 
     AttentionShape shape_;
@@ -235,7 +251,7 @@ class SdpaWriter {
     CudnnGraph graph_;
     std::int64_t next_id_ = first_free_id;
     TensorIndex scale_ = 0;
-    TensorIndex masked_ = 0;
+    TensorIndex fill_ = 0;  ///< of scores that the mask hides
     TensorIndex queries_ = 0;
     TensorIndex keys_ = 0;
 };

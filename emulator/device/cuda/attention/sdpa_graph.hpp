@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention as the graphs of operations that cuDNN recognises and runs as one kernel.
+// Attention as the graphs of operations that cuDNN recognises and runs as one kernel.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 namespace traindyno::cuda {
 
 /// Identifiers of the tensors that need a device address. Queries, keys and values lie in one
-/// matrix, each at its column; so do their gradients.
+/// matrix, each at its column, or keys and values in a matrix of their own (AttentionShape); so do
+/// their gradients.
 enum class SdpaTensor : std::int64_t {
     queries = 1,
     keys,

@@ -73,28 +73,33 @@ __device__ float over_block(float x, Combine combine) {
     return all;
 }
 
+/// How many columns of the row count, from the first.
+__device__ std::int64_t visible_keys(const ScoreMatrices& matrices, std::int64_t row) {
+    return matrices.mask == AttentionMask::causal ? row + 1 : matrices.keys;
+}
+
 template <class T>
-__global__ void softmax(std::int64_t seq,
-                        std::int64_t row_stride,
+__global__ void softmax(const ScoreMatrices matrices,
                         const float* scores,
                         T* probabilities,
                         float* statistics) {
     const std::int64_t row = blockIdx.x;
-    const std::int64_t at = blockIdx.y * seq + row;
-    const float* s = scores + at * row_stride;
-    T* p = probabilities + at * row_stride;
+    const std::int64_t visible = visible_keys(matrices, row);
+    const std::int64_t at = blockIdx.y * matrices.seq + row;
+    const float* s = scores + at * matrices.row;
+    T* p = probabilities + at * matrices.row;
     float largest = Maximum::neutral;
-    for (std::int64_t c = threadIdx.x; c <= row; c += block) {
+    for (std::int64_t c = threadIdx.x; c < visible; c += block) {
         largest = fmaxf(largest, s[c]);
     }
     largest = over_block(largest, Maximum{});
     float sum = 0;
-    for (std::int64_t c = threadIdx.x; c <= row; c += block) {
+    for (std::int64_t c = threadIdx.x; c < visible; c += block) {
         sum += expf(s[c] - largest);
     }
     sum = over_block(sum, Sum{});
-    for (std::int64_t c = threadIdx.x; c < seq; c += block) {
-        store(p[c], c <= row ? expf(s[c] - largest) / sum : 0.0F);
+    for (std::int64_t c = threadIdx.x; c < matrices.keys; c += block) {
+        store(p[c], c < visible ? expf(s[c] - largest) / sum : 0.0F);
     }
     if (threadIdx.x == 0) {
         statistics[at] = largest + logf(sum);
@@ -102,8 +107,7 @@ __global__ void softmax(std::int64_t seq,
 }
 
 template <class T>
-__global__ void softmax_gradient(std::int64_t seq,
-                                 std::int64_t row_stride,
+__global__ void softmax_gradient(const ScoreMatrices matrices,
                                  const float* scores,
                                  const float* statistics,
                                  const float* grad_probabilities,
@@ -114,7 +118,8 @@ __global__ void softmax_gradient(std::int64_t seq,
                                  T* probabilities,
                                  T* grad_scores) {
     const std::int64_t row = blockIdx.x;
-    const std::int64_t at = blockIdx.y * seq + row;
+    const std::int64_t visible = visible_keys(matrices, row);
+    const std::int64_t at = blockIdx.y * matrices.seq + row;
     const std::int64_t token = row * context_width + blockIdx.y * head_size;
     float projection = 0;
     for (std::int64_t c = threadIdx.x; c < head_size; c += block) {
@@ -122,19 +127,19 @@ __global__ void softmax_gradient(std::int64_t seq,
     }
     projection = over_block(projection, Sum{});
     const float log_sum_exp = statistics[at];
-    const std::int64_t first = at * row_stride;
-    for (std::int64_t c = threadIdx.x; c < seq; c += block) {
-        const float p = c <= row ? expf(scores[first + c] - log_sum_exp) : 0.0F;
+    const std::int64_t first = at * matrices.row;
+    for (std::int64_t c = threadIdx.x; c < matrices.keys; c += block) {
+        const float p = c < visible ? expf(scores[first + c] - log_sum_exp) : 0.0F;
         store(probabilities[first + c], p);
         // A masked column's gradient may be anything, an infinity too: it is not multiplied.
         store(grad_scores[first + c],
-              c <= row ? p * (grad_probabilities[first + c] - projection) : 0.0F);
+              c < visible ? p * (grad_probabilities[first + c] - projection) : 0.0F);
     }
 }
 
 template <class T>
 __global__ void sum_shared(SharedHeads at, const float* from, T* to) {
-    const std::int64_t per_head = at.seq * at.head_size;
+    const std::int64_t per_head = at.keys * at.head_size;
     const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * block;
     for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * block + threadIdx.x;
          i < at.heads * per_head;
@@ -169,29 +174,26 @@ void with_storage(DType storage, const Action& action) {
     TD_EXPECT(!"activations are in fp32, bf16 or fp16");
 }
 
-dim3 rows_of(const ScoreSquares& squares) {
-    return {static_cast<unsigned>(squares.seq), static_cast<unsigned>(squares.heads), 1};
+dim3 rows_of(const ScoreMatrices& at) {
+    return {static_cast<unsigned>(at.seq), static_cast<unsigned>(at.heads), 1};
 }
 
 }  // namespace
 
-void launch_softmax(const ScoreSquares& squares,
+void launch_softmax(const ScoreMatrices& at,
                     DType storage,
                     const float* scores,
                     void* probabilities,
                     float* statistics,
                     cudaStream_t stream) {
     with_storage(storage, [&](auto* type) {
-        softmax<<<rows_of(squares), block, 0, stream>>>(squares.seq,
-                                                        squares.row,
-                                                        scores,
-                                                        static_cast<decltype(type)>(probabilities),
-                                                        statistics);
+        softmax<<<rows_of(at), block, 0, stream>>>(
+            at, scores, static_cast<decltype(type)>(probabilities), statistics);
     });
     TD_CUDA(cudaGetLastError());
 }
 
-void launch_softmax_gradient(const ScoreSquares& squares,
+void launch_softmax_gradient(const ScoreMatrices& at,
                              DType storage,
                              const float* scores,
                              const float* statistics,
@@ -203,18 +205,16 @@ void launch_softmax_gradient(const ScoreSquares& squares,
     with_storage(storage, [&](auto* type) {
         using Pointer = decltype(type);
         using T = std::remove_pointer_t<Pointer>;
-        softmax_gradient<<<rows_of(squares), block, 0, stream>>>(
-            squares.seq,
-            squares.row,
-            scores,
-            statistics,
-            grad_probabilities,
-            static_cast<const T*>(rows.context),
-            static_cast<const T*>(rows.gradient),
-            rows.head_size,
-            rows.width,
-            static_cast<Pointer>(probabilities),
-            static_cast<Pointer>(grad_scores));
+        softmax_gradient<<<rows_of(at), block, 0, stream>>>(at,
+                                                            scores,
+                                                            statistics,
+                                                            grad_probabilities,
+                                                            static_cast<const T*>(rows.context),
+                                                            static_cast<const T*>(rows.gradient),
+                                                            rows.head_size,
+                                                            rows.width,
+                                                            static_cast<Pointer>(probabilities),
+                                                            static_cast<Pointer>(grad_scores));
     });
     TD_CUDA(cudaGetLastError());
 }
@@ -222,7 +222,7 @@ void launch_softmax_gradient(const ScoreSquares& squares,
 void launch_sum_shared(
     const SharedHeads& at, DType storage, const float* from, void* to, cudaStream_t stream) {
     constexpr std::int64_t most = 4096;  // blocks; each loops over what is left
-    const std::int64_t blocks = (at.heads * at.seq * at.head_size + block - 1) / block;
+    const std::int64_t blocks = (at.heads * at.keys * at.head_size + block - 1) / block;
     with_storage(storage, [&](auto* type) {
         sum_shared<<<static_cast<unsigned>(std::min(blocks, most)), block, 0, stream>>>(
             at, from, static_cast<decltype(type)>(to));

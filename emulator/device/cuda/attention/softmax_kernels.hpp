@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands between the products of batched attention: causal softmax and its gradient.
+// What stands between the products of batched attention: softmax and its gradient.
 #pragma once
 
 #include <cstdint>
@@ -7,20 +7,23 @@
 #include <cuda_runtime_api.h>
 
 #include "emulator/base/dtype.hpp"
+#include "emulator/program/op.hpp"
 
 namespace traindyno::cuda {
 
-/// Score squares of some heads of one sequence, one behind the other: [heads, seq, row], of which
-/// the first seq columns count.
-struct ScoreSquares {
+/// Scores of some heads of one sequence, one behind the other: [heads, seq, row], of which the
+/// first `keys` columns count.
+struct ScoreMatrices {
     std::int64_t heads = 0;
-    std::int64_t seq = 0;
-    std::int64_t row = 0;  ///< elements from row to row, at least seq
+    std::int64_t seq = 0;  ///< queries
+    std::int64_t keys = 0;
+    std::int64_t row = 0;  ///< elements from row to row, at least keys
+    AttentionMask mask = AttentionMask::causal;
 };
 
-/// probabilities <- softmax(scores) over the columns up to the row's own, 0 beyond; statistics
+/// probabilities <- softmax(scores) over the columns that the mask leaves, 0 beyond; statistics
 /// [heads, seq] <- log-sum-exp of each row. Probabilities are in `storage`, the rest in fp32.
-void launch_softmax(const ScoreSquares& squares,
+void launch_softmax(const ScoreMatrices& at,
                     DType storage,
                     const float* scores,
                     void* probabilities,
@@ -35,10 +38,11 @@ struct ContextRows {
     std::int64_t width = 0;  ///< elements from token to token
 };
 
-/// probabilities <- exp(scores - statistics), 0 beyond the row's own column;
+/// probabilities <- exp(scores - statistics), 0 beyond the mask;
 /// grad_scores <- probabilities * (grad_probabilities - <gradient, context> of the row).
-/// probabilities and grad_scores are in `storage`, as is the context; the rest is fp32.
-void launch_softmax_gradient(const ScoreSquares& squares,
+/// probabilities and grad_scores are in `storage`, as is the context; the rest is fp32. Statistics
+/// and context may cover more keys than the scores do: then this is those keys' part.
+void launch_softmax_gradient(const ScoreMatrices& at,
                              DType storage,
                              const float* scores,
                              const float* statistics,
@@ -49,11 +53,11 @@ void launch_softmax_gradient(const ScoreSquares& squares,
                              cudaStream_t stream);
 
 /// Gradients of keys or values, summed in fp32 over the query heads that share a key head:
-/// from [heads * shared, seq, head_size] -> to, whose tokens are `width` elements apart.
+/// from [heads * shared, keys, head_size] -> to, whose tokens are `width` elements apart.
 struct SharedHeads {
     std::int64_t heads = 0;   ///< written
     std::int64_t shared = 1;  ///< read for each
-    std::int64_t seq = 0;
+    std::int64_t keys = 0;
     std::int64_t head_size = 0;
     std::int64_t width = 0;
 };

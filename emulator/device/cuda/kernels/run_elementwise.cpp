@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernel runs an element-wise kind.
-#include <fmt/format.h>
-
 #include "emulator/base/error.hpp"
 #include "emulator/device/cuda/kernels/run_kinds.hpp"
 
@@ -50,9 +48,7 @@ Run kernel_of(ElementwiseKind kind) {
         case ElementwiseKind::slice_columns:
         case ElementwiseKind::join_columns:
         case ElementwiseKind::attention_merge:
-            throw ConfigError({fmt::format(
-                "device: cuda has no {} (it is part of context parallelism) use --cp 1",
-                to_string(kind))});
+            return detail::run_context;
         case ElementwiseKind::zero:
             return [](const Elementwise&,
                       detail::Operands,

@@ -36,5 +36,7 @@ void run_sum_of_squares(const Elementwise& op,
 void run_embedding(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
 /// router_*, permute_*, unpermute_*, concatenate
 void run_routing(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
+/// slice_columns, join_columns, attention_merge
+void run_context(const Elementwise& op, Operands reads, Operands writes, const KernelContext&);
 
 }  // namespace traindyno::cuda::detail
