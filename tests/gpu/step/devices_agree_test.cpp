@@ -134,8 +134,8 @@ std::vector<AgreementCase> context_parallel_cases() {
                  {ContextBalance::zigzag, ContextBalance::contiguous}) {
                 for (const auto& [cp, rank] : {std::pair{2, 0}, std::pair{2, 1}, std::pair{4, 2}}) {
                     std::string name = model.name.substr(model.name.find('-') + 1);
-                    name += "_" + std::string(to_string(exchange)) + "_" +
-                            std::string(to_string(balance)) + "_rank_" + std::to_string(rank) +
+                    name += exchange == ContextExchange::ring ? "_ring_" : "_gathered_";
+                    name += std::string(to_string(balance)) + "_rank_" + std::to_string(rank) +
                             "_of_" + std::to_string(cp);
                     cases.push_back({.name = name,
                                      .training = {.model = model,
