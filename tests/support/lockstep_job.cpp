@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <optional>
 
 #include "collectives/half_types.hpp"
@@ -36,6 +37,24 @@ void narrow(std::span<const float> values, DType type, std::span<std::byte> byte
             std::memcpy(bytes.data() + i * sizeof half, &half, sizeof half);
         }
     }
+}
+
+/// Of an exchange, what member `index` receives.
+std::vector<float> received(const std::vector<const Collective*>& ops,
+                            const std::vector<std::vector<float>>& inputs,
+                            std::size_t index) {
+    std::vector<float> result;
+    for (std::size_t sender = 0; sender < ops.size(); ++sender) {
+        const std::vector<float>& input = inputs[sender];
+        const std::vector<std::int64_t> equal(ops.size(),
+                                              static_cast<std::int64_t>(input.size() / ops.size()));
+        const std::vector<std::int64_t>& parts =
+            ops[sender]->sent.empty() ? equal : ops[sender]->sent;
+        const auto begin = std::accumulate(
+            parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(index), std::int64_t{0});
+        result.insert(result.end(), input.begin() + begin, input.begin() + begin + parts[index]);
+    }
+    return result;
 }
 
 }  // namespace
@@ -181,13 +200,16 @@ void LockstepJob::deliver(const Arrival& send, const Arrival& receive) {
 /// `members` are in the order of their ranks, which is that of the group.
 void LockstepJob::perform(const std::vector<Arrival>& members) {
     std::vector<std::vector<float>> inputs;
+    std::vector<const Collective*> ops;
     for (const Arrival& member : members) {
         const auto& op = std::get<Collective>(op_of(member));
+        ops.push_back(&op);
         inputs.push_back(widened(memory(member, op.input), op.dtype));
     }
+    const bool exchanges = ops.front()->kind == CollectiveKind::all_to_all;
     std::vector<float> reduced = inputs.front();
     std::vector<float> gathered = inputs.front();
-    for (std::size_t i = 1; i < inputs.size(); ++i) {
+    for (std::size_t i = 1; i < (exchanges ? 1 : inputs.size()); ++i) {
         const Reduction reduction = std::get<Collective>(op_of(members[i])).reduction;
         for (std::size_t at = 0; at < reduced.size(); ++at) {
             reduced[at] = reduction == Reduction::max ? std::max(reduced[at], inputs[i][at])
@@ -197,11 +219,15 @@ void LockstepJob::perform(const std::vector<Arrival>& members) {
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
         const auto& op = std::get<Collective>(op_of(members[i]));
-        TD_EXPECT(op.kind != CollectiveKind::all_to_all);
+        std::vector<float> exchanged;
         std::span<const float> result = op.kind == CollectiveKind::all_gather ? gathered : reduced;
         if (op.kind == CollectiveKind::reduce_scatter) {
             const auto part = static_cast<std::size_t>(op.output.elements);
             result = result.subspan(i * part, part);
+        }
+        if (op.kind == CollectiveKind::all_to_all) {
+            exchanged = received(ops, inputs, i);
+            result = exchanged;
         }
         narrow(result, op.dtype, memory(members[i], op.output));
         complete(members[i]);
