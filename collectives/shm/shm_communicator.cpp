@@ -37,11 +37,13 @@ constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 
 /// Of a message between ordinary buffers, shown to each member at a time. Where all wait for one
 /// another on processors of their own, so few that what is shown is read from a second-level cache
-/// (measured: shm_sizes_bench) ...
-constexpr std::size_t short_chunk = std::size_t{64} << 10;
-/// ... and where each step takes a while, because ranks compute between two or share processors, so
-/// many for all members together.
-constexpr std::size_t long_chunks = std::size_t{1} << 20;
+/// (measured: shm_sizes_bench).
+constexpr std::size_t short_chunk = std::size_t{128} << 10;
+/// Where ranks share processors or compute between two looks each phase takes a while, and fewer are
+/// better (measured likewise, 4 and 8 ranks on 2 processors).
+constexpr std::size_t long_chunk = std::size_t{512} << 10;
+/// For all members together, where their chunks would be longer.
+constexpr std::size_t longest_window = std::size_t{2} << 20;
 
 /// Fruitless looks between two looks at the clock.
 constexpr std::int64_t looks_per_clock = 1024;
@@ -260,8 +262,8 @@ class ShmCommunicator final : public Communicator {
     }
 
     [[nodiscard]] std::size_t longest_chunk() const {
-        const std::size_t shared = long_chunks / static_cast<std::size_t>(size());
-        return std::max({short_chunk, shared, options_.chunk_bytes});
+        const std::size_t room = longest_window / static_cast<std::size_t>(size());
+        return std::max({short_chunk, std::min(long_chunk, room), options_.chunk_bytes});
     }
 
     [[nodiscard]] std::size_t chunk_for(Urgency urgency) const {
