@@ -17,8 +17,8 @@ namespace traindyno {
 
 namespace {
 
-/// Bytes of each input reduced at a time: few enough that what is asked for ahead of them arrives
-/// while they are reduced and written (measured: memory_bench).
+/// Bytes of each input reduced at a time: the accumulators stay in the first-level cache, and what
+/// is asked for ahead arrives while a block is reduced and written.
 constexpr std::size_t block_bytes = 1024;
 
 template <class T>
@@ -308,8 +308,8 @@ void reduce_typed(std::span<const std::byte* const> inputs,
         const std::size_t block = std::min(block_bytes, bytes - at);
         const std::size_t count = block / sizeof(T);
         prefetch_block(inputs, at + fetch_ahead, bytes);
-        const void* const result = reduce_block<T, Operation>(
-            inputs, at, count, rule, sums.data(), rounded.data());
+        const void* const result =
+            reduce_block<T, Operation>(inputs, at, count, rule, sums.data(), rounded.data());
         const auto* const values = static_cast<const std::byte*>(result);
         write_first(values, outputs.front() + at, block);
         for (std::byte* const output : outputs.subspan(1)) {

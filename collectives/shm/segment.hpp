@@ -67,9 +67,9 @@ class SharedSegment {
     UniqueHandle<MappingTraits> mapping_;
 };
 
-/// Puts the contents of 2 MiB pages of a segment, from the begin of one to the end of one, into real
-/// ones, as far as the system has them, on the NUMA node where most of each was. Others may use the
-/// memory meanwhile.
+/// Puts the contents of 2 MiB pages of a segment, from the begin of one to the end of one, into
+/// real ones, as far as the system has them, on the NUMA node where most of each was. Others may
+/// use the memory meanwhile.
 void use_huge_pages(std::span<std::byte> pages);
 
 }  // namespace traindyno

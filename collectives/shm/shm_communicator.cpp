@@ -39,8 +39,8 @@ constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 /// another on processors of their own, so few that what is shown is read from a second-level cache
 /// (measured: shm_sizes_bench).
 constexpr std::size_t short_chunk = std::size_t{128} << 10;
-/// Where ranks share processors or compute between two looks each phase takes a while, and fewer are
-/// better (measured likewise, 4 and 8 ranks on 2 processors).
+/// Where ranks share processors or compute between two looks each phase takes a while, and fewer
+/// are better (measured likewise, 4 and 8 ranks on 2 processors).
 constexpr std::size_t long_chunk = std::size_t{512} << 10;
 /// For all members together, where their chunks would be longer.
 constexpr std::size_t longest_window = std::size_t{2} << 20;

@@ -62,21 +62,20 @@ void sweep_chunks(const MpiSession& session,
     std::vector<float> in(bytes / sizeof(float), 1.0F);
     std::vector<float> out(in.size());
     std::vector<std::unique_ptr<Communicator>> groups;
-    std::vector<Way> all{{.name = "copies", .call = [&] {
-                              std::memcpy(out.data(), in.data(), bytes);
-                          }}};
+    std::vector<Way> all{
+        {.name = "copies", .call = [&] { std::memcpy(out.data(), in.data(), bytes); }}};
     for (std::size_t chunk = std::size_t{16} << 10; chunk <= std::size_t{1} << 20; chunk *= 2) {
         groups.push_back(
             make_shm_communicator(session.world(), heap, ShmOptions{.chunk_bytes = chunk}));
-        all.push_back({.name = fmt::format("{} KiB", chunk >> 10),
-                       .call = [&, shm = groups.back().get()] {
-                           Pending pending = shm->all_reduce(std::as_bytes(std::span{in}),
-                                                             std::as_writable_bytes(std::span{out}),
-                                                             DType::fp32,
-                                                             Reduction::sum,
-                                                             Urgency::immediate);
-                           TD_EXPECT(pending.done());
-                       }});
+        all.push_back(
+            {.name = fmt::format("{} KiB", chunk >> 10), .call = [&, shm = groups.back().get()] {
+                 Pending pending = shm->all_reduce(std::as_bytes(std::span{in}),
+                                                   std::as_writable_bytes(std::span{out}),
+                                                   DType::fp32,
+                                                   Reduction::sum,
+                                                   Urgency::immediate);
+                 TD_EXPECT(pending.done());
+             }});
     }
     compare(session, world, std::move(all));
 }
@@ -115,7 +114,8 @@ void run(const MpiSession& session, std::size_t mib) {
     const std::shared_ptr<SharedHeap> heap = SharedHeap::create(*world);
     const auto say = [&](const std::string& what) {
         if (session.rank() == WorldRank{0}) {
-            fmt::print("{}, {} ranks; median time, and over the first line's\n", what, world->size());
+            fmt::print(
+                "{}, {} ranks; median time, and over the first line's\n", what, world->size());
         }
     };
     say(fmt::format("all-reduce of {} MiB between ordinary buffers, by chunk", mib));
