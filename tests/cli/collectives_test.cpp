@@ -122,6 +122,19 @@ TEST(Collectives, by_every_algorithm_stand_side_by_side) {
     expect_right(result, 3, 16);
 }
 
+TEST(Collectives, find_buffers_that_all_ranks_address) {
+    const TemporaryFolder folder;
+    const ProcessResult result =
+        run_job(folder,
+                3,
+                "collectives --buffers shared -b 100 -e 10M -f 317 -n 5 -w 1 --collectives "
+                "mpi,shm,auto --json r.json");
+    expect_right(result, 3, 9);
+    EXPECT_NE(result.out.find("# buffers: shared\n"), std::string::npos) << result.out;
+    std::ifstream file(folder.path() / "r.json");
+    EXPECT_EQ(nlohmann::json::parse(file)["buffers"], "shared");
+}
+
 TEST(Collectives, refuse_bad_input_once_with_all_problems) {
     const TemporaryFolder folder;
     const ProcessResult result = run_job(
