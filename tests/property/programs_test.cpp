@@ -51,17 +51,14 @@ struct Work {
 };
 
 /// The model's FLOPs with its vocabulary padded, the slots of its experts as they are routed, and
-/// every tensor-parallel rank running the routers on all tokens that it has. Of the score square,
-/// cp parts of a sequence meet cp (cp + 1) / 2 of cp^2 pairs of parts, or with zigzag parts as many
-/// halves of pairs.
+/// every tensor-parallel rank running the routers on all tokens that it has.
 Work work_of(const Case& at) {
     Model model = at.model;
     model.vocab = padded_vocab(model, at.layout);
     const ForwardFlops per_token = forward_flops_per_token(model);
     const auto tokens = static_cast<double>(at.setup.global_batch * model.seq);
-    const auto cp = static_cast<double>(at.layout.cp);
     Work work{.linear = tokens * per_token.linear.value(),
-              .attention = tokens * per_token.attention.value() * (cp + 1) / (2 * cp),
+              .attention = tokens * per_token.attention.value(),
               .logits = tokens * per_token.logits.value()};
     if (model.experts > 0) {
         const bool cut = at.setup.sequence_parallel == SequenceParallel::on;
