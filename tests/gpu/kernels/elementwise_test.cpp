@@ -331,13 +331,10 @@ TEST_P(ElementwiseOnGpu, embedding_gathers_and_scatters) {
     expect_near(with, expected_with);
     EXPECT_EQ(without.values(), expected_without);
     expect_near(d_table, expected_table);
-    // In the activations' type every addition is rounded, half of them up.
-    const double additions = 2 * std::sqrt(static_cast<double>(rows()));
-    const DType alone_type = d_table_alone.operand().dtype;
-    expect_near(
-        d_table_alone,
-        expected_alone,
-        arithmetic + (alone_type == DType::fp32 ? 0 : additions * rounding_unit(alone_type)));
+    // In the activations' type every addition is rounded; roundings add up as their squares do.
+    const double additions = 1 + static_cast<double>(rows()) / vocab;
+    const double unit = rounding_unit(d_table_alone.operand().dtype);
+    expect_near(d_table_alone, expected_alone, arithmetic + 2 * std::sqrt(additions) * unit);
     expect_near(d_positions, expected_positions);
 }
 
