@@ -16,6 +16,7 @@
 #include "emulator/base/error.hpp"
 #include "emulator/base/overloaded.hpp"
 #include "emulator/device/cuda/runtime.hpp"
+#include "emulator/engine/exchange_partners.hpp"
 #include "emulator/program/slice_use.hpp"
 
 namespace traindyno {
@@ -58,40 +59,13 @@ std::vector<PartRange> ranges_of(const std::vector<std::int64_t>& elements,
                        static_cast<std::int64_t>(elements.size()));
 }
 
-/// One word to and from every member with which operations of a group exchange parts.
-struct FirstExchange {
-    std::vector<PartRange> sent;  ///< empty where the group has no exchange
-    std::vector<PartRange> received;
-};
-
-std::vector<FirstExchange> first_exchanges(const StepProgram& program) {
-    std::vector<FirstExchange> exchanges(program.groups.size());
-    const PartRange word{.begin = 0, .size = element_size(DType::fp32)};
-    const auto note = [&](const Collective& op) {
-        const auto members = static_cast<std::size_t>(program.groups[op.group.index()].size());
-        FirstExchange& first = exchanges[op.group.index()];
-        first.sent.resize(members);
-        first.received.resize(members);
-        for (std::size_t member = 0; member < members; ++member) {
-            if (op.sent.empty() || op.sent[member] > 0) {
-                first.sent[member] = word;
-            }
-            if (op.received.empty() || op.received[member] > 0) {
-                first.received[member] = word;
-            }
-        }
-    };
-    for (const Block& block : program.blocks) {
-        for (const BlockOp& op : block.ops) {
-            const auto* communication = std::get_if<CommOp>(&op.op);
-            const auto* collective =
-                communication == nullptr ? nullptr : std::get_if<Collective>(communication);
-            if (collective != nullptr && collective->kind == CollectiveKind::all_to_all) {
-                note(*collective);
-            }
-        }
+/// The same word for each partner.
+std::vector<PartRange> word_for_each(const std::vector<std::uint8_t>& partners) {
+    std::vector<PartRange> ranges(partners.size());
+    for (std::size_t member = 0; member < partners.size(); ++member) {
+        ranges[member].size = partners[member] == 0 ? 0 : element_size(DType::fp32);
     }
-    return exchanges;
+    return ranges;
 }
 
 std::int32_t number(WorldRank rank) {
@@ -200,14 +174,18 @@ void StreamTraffic::connect(const StepProgram& program, SimTime timeout) {
 /// end. A reduction connects neither all pairs nor those of a ring of messages: that takes messages
 /// between them, whose values nobody reads.
 void StreamTraffic::use_once(const StepProgram& program, std::byte* word, cudaStream_t stream) {
-    const std::vector<FirstExchange> exchanges = first_exchanges(program);
+    const std::vector<ExchangePartners> exchanges = exchange_partners(program);
     for (std::size_t i = 0; i < groups_.size(); ++i) {
         if (!groups_[i]) {
             continue;
         }
         groups_[i]->all_reduce(word, word, 1, DType::fp32, Reduction::max, stream);
-        if (!exchanges[i].sent.empty()) {
-            groups_[i]->exchange(word, word, exchanges[i].sent, exchanges[i].received, stream);
+        if (const ExchangePartners& partners = exchanges[i]; !partners.sent_to.empty()) {
+            groups_[i]->exchange(word,
+                                 word,
+                                 word_for_each(partners.sent_to),
+                                 word_for_each(partners.received_from),
+                                 stream);
         }
     }
     const std::int64_t size = element_size(DType::fp32);
