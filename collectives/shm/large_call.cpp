@@ -31,7 +31,7 @@ std::int64_t place_in(SharedHeap& heap, std::span<const std::byte> buffer) {
     }
     const std::optional<std::int64_t> offset = heap.find(buffer);
     if (offset) {
-        heap.prepare(*offset, buffer.size());
+        heap.use(*offset, buffer.size());
     }
     return offset.value_or(nowhere);
 }

@@ -80,7 +80,7 @@ SharedHeap::SharedHeap(std::int64_t self, std::vector<SharedSegment> segments)
       // The first page holds the segment's nonce.
       blocks_(page,
               static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())),
-      prepared_(segments_[static_cast<std::size_t>(self)].bytes().size() / huge_page_bytes),
+      uses_(segments_[static_cast<std::size_t>(self)].bytes().size() / huge_page_bytes),
       progress_(std::make_shared<HeapProgress>(static_cast<std::int64_t>(segments_.size()))) {}
 
 std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
@@ -104,21 +104,25 @@ std::optional<std::int64_t> SharedHeap::find(std::span<const std::byte> buffer) 
     return buffer.data() - own.data();
 }
 
-void SharedHeap::prepare(std::int64_t offset, std::size_t bytes) {
+void SharedHeap::use(std::int64_t offset, std::size_t bytes) {
     const BlockMap::Block block = blocks_.block_of(offset);
     const std::int64_t end = offset + static_cast<std::int64_t>(bytes);
     const std::int64_t first = std::max(offset, block.begin + huge_page - 1) / huge_page;
     const std::int64_t last =
         std::min(rounded_up(end, huge_page), block.begin + block.size) / huge_page;
-    const auto pages = prepared_.begin();
-    for (auto begin = pages + first; begin < pages + last;) {
-        begin = std::find(begin, pages + last, false);
-        const auto next = std::find(begin, pages + last, true);
-        if (begin != next) {
-            const auto bytes_of_run = static_cast<std::size_t>(next - begin) * huge_page_bytes;
-            use_huge_pages({at(self_, (begin - pages) * huge_page), bytes_of_run});
+    std::int64_t moved = first;  // pages from here on are used again
+    for (std::int64_t number = first; number <= last; ++number) {
+        const bool again = number < last && uses_[static_cast<std::size_t>(number)] == 1;
+        if (!again) {
+            if (number > moved) {
+                use_huge_pages({at(self_, moved * huge_page),
+                                static_cast<std::size_t>((number - moved) * huge_page)});
+            }
+            moved = number + 1;
         }
-        begin = std::fill_n(begin, next - begin, true);
+        if (number < last && uses_[static_cast<std::size_t>(number)] < 2) {
+            ++uses_[static_cast<std::size_t>(number)];
+        }
     }
 }
 
@@ -137,9 +141,9 @@ void SharedHeap::retire(std::int64_t offset,
 
 void SharedHeap::free(std::int64_t offset) {
     const std::int64_t bytes = blocks_.give_back(offset);
-    std::fill(prepared_.begin() + offset / huge_page,
-              prepared_.begin() + rounded_up(offset + bytes, huge_page) / huge_page,
-              false);
+    std::fill(uses_.begin() + offset / huge_page,
+              uses_.begin() + rounded_up(offset + bytes, huge_page) / huge_page,
+              std::uint8_t{0});
     // The pages go back to the system, in every process that maps them; new ones hold zeros.
     std::byte* const start = at(self_, offset);
     if (madvise(start, static_cast<std::size_t>(bytes), MADV_REMOVE) != 0) {

@@ -35,9 +35,9 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     /// Where `buffer` begins in this rank's segment; nothing when it lies elsewhere.
     [[nodiscard]] std::optional<std::int64_t> find(std::span<const std::byte> buffer) const;
 
-    /// Has a long message's buffer in huge pages, as far as they lie in its block. The first time
-    /// takes about as long as touching them did.
-    void prepare(std::int64_t offset, std::size_t bytes);
+    /// Called for each long message's buffer: the second time moves it into huge pages, as far as
+    /// they lie in its block, which takes about as long as touching it did.
+    void use(std::int64_t offset, std::size_t bytes);
 
     [[nodiscard]] std::byte* at(std::int64_t member, std::int64_t offset) const {
         return segments_[static_cast<std::size_t>(member)].bytes().data() + offset;
@@ -71,7 +71,7 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     std::vector<SharedSegment> segments_;  ///< by member; this rank's own among them
     BlockMap blocks_;
     std::vector<Retired> retired_;
-    std::vector<bool> prepared_;  ///< by huge page of the own segment
+    std::vector<std::uint8_t> uses_;  ///< calls of `use`, up to 2, by huge page of the own segment
     std::shared_ptr<HeapProgress> progress_;
 };
 

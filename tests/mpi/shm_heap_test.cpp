@@ -64,6 +64,26 @@ TEST(SharedHeap, shows_peers_what_is_written) {
     barrier(*world, Urgency::immediate);  // peers read until here
 }
 
+TEST(SharedHeap, keeps_what_it_moves_into_huge_pages) {
+    const std::shared_ptr<SharedHeap> heap = SharedHeap::create(*session().world());
+    constexpr std::size_t bytes = 3 * huge_page_bytes + 100;
+    const std::shared_ptr<std::byte> block = heap->lend(bytes);
+    const std::span<std::byte> buffer{block.get(), bytes};
+    for (std::size_t i = 0; i < bytes; i += 1000) {
+        buffer[i] = static_cast<std::byte>(i % 251);
+    }
+    for (int use = 0; use < 3; ++use) {
+        heap->use(*heap->find(buffer), bytes);
+        heap->use(*heap->find(buffer) + 1'000'000, 10);  // a part of it, over no page's end
+        std::size_t wrong = 0;
+        for (std::size_t i = 0; i < bytes; ++i) {
+            const auto expected = static_cast<std::byte>(i % 1000 == 0 ? i % 251 : 0);
+            wrong += buffer[i] == expected ? 0U : 1U;
+        }
+        EXPECT_EQ(wrong, 0U) << use;
+    }
+}
+
 TEST(ShmGroups, may_come_and_go_for_ever) {
     // Each takes more than 1 MiB of the heap: kept for good, they would fill it.
     const std::shared_ptr<SharedHeap> heap = SharedHeap::create(*session().world());

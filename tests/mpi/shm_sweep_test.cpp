@@ -334,7 +334,8 @@ TEST_F(ShmSweep, everything_is_right) {
 }
 
 TEST_F(ShmSweep, messages_of_many_chunks_are_right) {
-    const std::unique_ptr<Communicator> all = world();
+    const std::unique_ptr<Communicator> all =
+        make_shm_communicator(session().world(), heap(), {.chunk_bytes = std::size_t{64} << 10});
     if (all->size() > 8) {
         GTEST_SKIP() << "so many ranks are for sizes of groups";
     }
