@@ -13,16 +13,15 @@ namespace {
 
 constexpr double cannot_win = 1.2;  ///< times the best, that it needs at least
 constexpr double hopeless = 3;      ///< times the best, that it is expected to take
-/// Times the best: who takes part in the rounds after the first.
-constexpr std::array tolerances{3.0, 2.0, 1.5, 1.3, 1.2, 1.15, 1.15};
+/// Times the best: who takes part in the rounds after the first. Nearly all have a second chance.
+constexpr std::array tolerances{10.0, 3.0, 1.5, 1.3, 1.2, 1.15, 1.15};
 /// A trial is long against what ends of calls differ by between members.
 constexpr double trial_seconds = 4e-3;
 constexpr int most_calls = 20;
-constexpr int calls_at_first = 4;  ///< where nothing is known
+constexpr int calls_at_first = 4;  ///< where little is known
 
 int calls_for(double seconds) {
-    return seconds > 0 ? std::clamp(static_cast<int>(trial_seconds / seconds), 1, most_calls)
-                       : calls_at_first;
+    return seconds > 0 ? std::clamp(static_cast<int>(trial_seconds / seconds), 1, most_calls) : 1;
 }
 
 double lower_quarter(std::vector<double> samples) {
@@ -112,10 +111,8 @@ class Contest {
     /// Several of what may be short, so that one bad start does not make all trials short.
     [[nodiscard]] int calls() const {
         const double bar = best();
-        const int fewest = least_ < trial_seconds / calls_at_first
-                               ? std::min(calls_at_first, calls_for(least_))
-                               : 1;
-        return std::max(fewest, calls_for(bar > 0 ? bar : least_));
+        const int fewest = least_ * calls_at_first <= trial_seconds ? calls_at_first : 1;
+        return bar > trial_seconds * calls_at_first ? 1 : std::max(fewest, calls_for(bar));
     }
 
     [[nodiscard]] std::vector<std::size_t> near_best(double tolerance) const {

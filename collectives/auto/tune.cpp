@@ -76,7 +76,7 @@ class OperationTuner {
         row.estimated = entrants.empty();
         if (row.estimated) {
             for (const Carrier carrier : carriers_) {
-                of(row.seconds, carrier) = expected(carrier, bytes);
+                of(row.seconds, carrier) = expected(carrier, bytes, Guess::likely);
             }
         } else {
             const double spent = timer_.spent();
@@ -97,7 +97,7 @@ class OperationTuner {
         std::vector<Entrant> entrants;
         for (const Carrier carrier : carriers_) {
             entrants.push_back({.carrier = carrier,
-                                .expected = expected(carrier, bytes),
+                                .expected = expected(carrier, bytes, Guess::hopeful),
                                 .least = cost(carrier, bytes).least,
                                 .known = known(carrier, bytes),
                                 .is_new = times_of(carrier).empty()});
@@ -134,6 +134,10 @@ class OperationTuner {
         return std::max(entrant.expected, entrant.least);
     }
 
+    /// From a single time: that it does not grow, so that its carrier is tried again, or that it
+    /// grows in proportion.
+    enum class Guess : std::uint8_t { hopeful, likely };
+
     struct Time {
         std::int64_t bytes = 0;
         double seconds = 0;
@@ -154,9 +158,9 @@ class OperationTuner {
     }
 
     /// The last time and what the formula adds to it, so that what else the machine did then does
-    /// not grow with the size; without a formula the straight line through the last two times, or
-    /// the origin and a single one. 0: nothing is known.
-    [[nodiscard]] double expected(Carrier carrier, std::int64_t bytes) const {
+    /// not grow with the size; without a formula the straight line through the last two times. 0:
+    /// nothing is known.
+    [[nodiscard]] double expected(Carrier carrier, std::int64_t bytes, Guess guess) const {
         const std::vector<Time> times = times_of(carrier);
         if (times.empty()) {
             return 0;
@@ -165,6 +169,9 @@ class OperationTuner {
         const double typical = cost(carrier, bytes).typical;
         if (typical > 0) {
             return last.seconds + typical - cost(carrier, last.bytes).typical;
+        }
+        if (times.size() == 1 && guess == Guess::hopeful) {
+            return last.seconds;
         }
         const Time before = times.size() > 1 ? times[times.size() - 2] : Time{};
         const double steps = static_cast<double>(bytes - last.bytes) /
