@@ -70,6 +70,17 @@ TEST(Torchtitan, knows_its_schedules) {
     EXPECT_EQ(test::setting(schedule("1F1B"), "micro-batch"), "1");
 }
 
+TEST(Torchtitan, lists_experts_that_are_not_cut_as_all_else) {
+    const auto gaps = [](const std::string& degrees) {
+        return titan_from(std::string(model) + "[parallelism]\n" + degrees).not_emulated;
+    };
+    const std::string experts = "expert_parallel_degree = 4\ntensor_parallel_degree = 2\n";
+    ASSERT_EQ(gaps(experts).size(), 1U);
+    EXPECT_TRUE(gaps(experts).front().starts_with("parallelism.expert_tensor_parallel_degree = 1"));
+    EXPECT_TRUE(gaps(experts + "expert_tensor_parallel_degree = 2\n").empty());
+    EXPECT_TRUE(gaps("tensor_parallel_degree = 2\n").empty());
+}
+
 TEST(Torchtitan, lists_what_it_does_not_use) {
     const Imported imported =
         titan_from("[model]\nname = \"mymodel\"\nflavor = \"3B\"\n[parallelism]\nnew_degree = 2\n");
