@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "collectives/auto/in_flight.hpp"
+#include "collectives/auto/link_bound.hpp"
 #include "collectives/control.hpp"
 #include "collectives/hierarchical/node_map.hpp"
 #include "emulator/base/error.hpp"
@@ -165,8 +166,7 @@ class AutoCommunicator final : public Communicator {
     [[nodiscard]] bool can_carry(Carrier carrier, const GroupShape& shape) const;
     void make(Carrier carrier);
     [[nodiscard]] bool try_to_make(Carrier carrier);
-    [[nodiscard]] std::vector<TuningRow> measure(const GroupShape& shape,
-                                                 const TuningLimits& limits);
+    [[nodiscard]] std::vector<TuningRow> measure(const NodeMap& map, const TuningLimits& limits);
     void keep_chosen(const GroupShape& shape, const TuningTable& table);
 
     std::unique_ptr<Communicator> plain_;
@@ -179,7 +179,8 @@ class AutoCommunicator final : public Communicator {
 };
 
 void AutoCommunicator::choose_carriers() {
-    const GroupShape shape = NodeMap::gather(*plain_, options_->node).shape();
+    const NodeMap map = NodeMap::gather(*plain_, options_->node);
+    const GroupShape shape = map.shape();
     if (options_->fixed) {
         fixed_ = can_carry(*options_->fixed, shape) ? *options_->fixed : Carrier::mpi;
         make(*fixed_);
@@ -199,7 +200,7 @@ void AutoCommunicator::choose_carriers() {
         }
     }
     if (limits.largest != LargestMessages{}) {
-        for (const TuningRow& row : measure(shape, limits)) {
+        for (const TuningRow& row : measure(map, limits)) {
             known.add(row);
         }
     }
@@ -268,15 +269,17 @@ class TrialBuffers {
     TrialBuffers(std::int64_t members, const AutoOptions& options)
         : members_(static_cast<std::size_t>(members)), options_(options) {}
 
-    /// For trials of up to this size, before their time begins.
-    void reserve(std::int64_t bytes) {
+    /// For trials of up to this size, before their time begins. Whether that took time.
+    bool reserve(std::int64_t bytes) {
         const std::size_t needed = members_ * part_of(bytes);
-        if (needed > whole_.bytes.size()) {
+        const bool grows = needed > whole_.bytes.size();
+        if (grows) {
             whole_ = {};  // before more is lent
             other_ = {};
             whole_ = memory(needed);
             other_ = memory(needed);
         }
+        return grows;
     }
 
     Pending run(Communicator& carrier, const Trial& trial) {
@@ -327,8 +330,8 @@ class TrialBuffers {
     Memory other_{};
 };
 
-std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
-                                                 const TuningLimits& limits) {
+std::vector<TuningRow> AutoCommunicator::measure(const NodeMap& map, const TuningLimits& limits) {
+    const GroupShape shape = map.shape();
     std::vector<Carrier> tried{Carrier::mpi};
     for (const Candidate& candidate : options_->candidates) {
         if (fits(candidate.carrier, shape) && try_to_make(candidate.carrier)) {
@@ -336,17 +339,24 @@ std::vector<TuningRow> AutoCommunicator::measure(const GroupShape& shape,
         }
     }
     TrialBuffers buffers(size(), *options_);
-    const auto once = [&](Carrier carrier, const Trial& trial) {
-        buffers.reserve(trial.bytes);
-        barrier(*plain_, Urgency::immediate);
-        const auto start = std::chrono::steady_clock::now();
-        Pending pending = buffers.run(communicator(carrier), trial);
-        while (!pending.done()) {
-            sched_yield();
+    const auto run = [&](Carrier carrier, const Trial& trial) {
+        if (buffers.reserve(trial.bytes)) {
+            barrier(*plain_, Urgency::immediate);
         }
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        const auto start = std::chrono::steady_clock::now();
+        for (int call = 0; call < trial.calls; ++call) {
+            Pending pending = buffers.run(communicator(carrier), trial);
+            while (!pending.done()) {
+                sched_yield();
+            }
+        }
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+               trial.calls;
     };
-    return tune(*plain_, shape, tried, once, limits);
+    const LeastSeconds least = shape.nodes > 1
+                                   ? least_on_links(shape, measure_links_of_nodes(*plain_, map))
+                                   : LeastSeconds{};
+    return tune(*plain_, shape, tried, run, limits, least);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <numeric>
 
 #include "emulator/base/error.hpp"
@@ -16,187 +15,187 @@ namespace {
 constexpr std::array<std::int64_t, 6> sizes{
     4 << 10, 32 << 10, 256 << 10, 1 << 20, 4 << 20, largest_trial};
 
-/// From here on time grows in proportion to the size, so that what is slow stays slow.
-constexpr std::int64_t proportional = 1 << 20;
-constexpr double hopeless = 3;   ///< times the fastest: not tried at larger sizes
-constexpr double close = 1.5;    ///< times the fastest: tried again
-constexpr double better = 0.95;  ///< times the first carrier: what makes one change
-constexpr double repeat_seconds = 0.02;
-constexpr int most_repeats = 5;
+constexpr double better = 0.95;     ///< times the first carrier: what makes one change
+constexpr double near = 1.5;        ///< times the best expected: worth a trial where time is short
+constexpr double long_call = 2e-3;  ///< seconds; see tune()
+/// Of an operation's time for its first urgency, which measures for both.
+constexpr double first_share = 0.6;
 
 /// All-reduces are most of what trainers wait for.
 constexpr double weight_of(CollectiveOp op) {
     return op == CollectiveOp::all_reduce ? 4 : 1;
 }
 
-/// Element by element the slowest member's, the same on all.
-std::vector<double> agreed(Communicator& group, std::vector<double> seconds) {
-    const auto bytes = std::as_writable_bytes(std::span{seconds});
-    Pending pending =
-        group.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
-    while (!pending.done()) {
-    }
-    return seconds;
+double& of(CarrierSeconds& seconds, Carrier carrier) {
+    return seconds[static_cast<std::size_t>(carrier)];
 }
+
+double of(const CarrierSeconds& seconds, Carrier carrier) {
+    return seconds[static_cast<std::size_t>(carrier)];
+}
+
+using Rows = std::vector<TuningRow>;
 
 /// One operation in one urgency, from small messages to large ones. Everything it decides by is
 /// agreed.
 class OperationTuner {
   public:
-    OperationTuner(Communicator& group,
-                   const GroupShape& shape,
+    /// `other`: rows of the other urgency, if it came before.
+    OperationTuner(AgreedTimer& timer,
                    std::span<const Carrier> carriers,
-                   const MeasureTrial& measure)
-        : group_(group),
-          shape_(shape),
-          carriers_(carriers),
-          measure_(measure),
-          live_(carriers.size(), true) {}
+                   const LeastSeconds& least,
+                   const Rows& other)
+        : timer_(timer), carriers_(carriers), least_(least), other_(other) {}
 
-    [[nodiscard]] std::vector<TuningRow> run(CollectiveOp op,
-                                             Urgency urgency,
-                                             double allowed,
-                                             std::int64_t largest) {
-        std::vector<TuningRow> rows;
-        for (const std::int64_t bytes : sizes) {
-            if (!rows.empty() && rows.back().bytes >= largest) {
+    /// `first` says what all rows have in common; `until` is on the timer's clock.
+    [[nodiscard]] Rows run(const TuningRow& first, std::int64_t largest, double until) {
+        first_ = first;
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            if (!rows_.empty() && rows_.back().bytes >= largest) {
                 break;
             }
-            const bool affordable =
-                rows.size() < 2 || spent_ + cost(predict(rows, bytes)) <= allowed;
-            TuningRow row{.op = op,
-                          .urgency = urgency,
-                          .shape = shape_,
-                          .bytes = bytes,
-                          .seconds = affordable
-                                         ? measured({.op = op, .urgency = urgency, .bytes = bytes})
-                                         : predict(rows, bytes),
-                          .estimated = !affordable};
-            row.carrier = fastest(row.seconds);
-            rows.push_back(row);
-            if (bytes >= proportional) {
-                drop_hopeless(row);
-            }
+            add_row(sizes[i], until, static_cast<double>(sizes.size() - i));
         }
-        return rows;
+        return rows_;
     }
 
   private:
-    [[nodiscard]] double& of(CarrierSeconds& seconds, std::size_t i) const {
-        return seconds[static_cast<std::size_t>(carriers_[i])];
-    }
-
-    [[nodiscard]] double of(const CarrierSeconds& seconds, std::size_t i) const {
-        return seconds[static_cast<std::size_t>(carriers_[i])];
-    }
-
-    /// Runs those of `which` once each.
-    [[nodiscard]] std::vector<double> once(const std::vector<bool>& which, const Trial& trial) {
-        std::vector<double> seconds(carriers_.size());
-        for (std::size_t i = 0; i < carriers_.size(); ++i) {
-            if (which[i]) {
-                seconds[i] = measure_(carriers_[i], trial);
+    void add_row(std::int64_t bytes, double until, double sizes_left) {
+        TuningRow row = first_;
+        row.bytes = bytes;
+        const std::vector<Entrant> entrants = affordable(entrants_at(bytes), until);
+        row.estimated = entrants.empty();
+        if (row.estimated) {
+            for (const Carrier carrier : carriers_) {
+                of(row.seconds, carrier) = expected(carrier, bytes);
+            }
+        } else {
+            const double spent = timer_.spent();
+            const std::vector<double> seconds =
+                run_contest(timer_,
+                            {.op = row.op, .urgency = row.urgency, .bytes = bytes},
+                            entrants,
+                            spent + (until - spent) / sizes_left);
+            for (std::size_t i = 0; i < entrants.size(); ++i) {
+                of(row.seconds, entrants[i].carrier) = seconds[i];
             }
         }
-        seconds = agreed(group_, std::move(seconds));
-        spent_ += std::accumulate(seconds.begin(), seconds.end(), 0.0);
-        return seconds;
+        row.carrier = fastest(row.seconds);
+        rows_.push_back(row);
     }
 
-    /// The shortest of several runs: what else the machine does only makes them longer.
-    [[nodiscard]] CarrierSeconds measured(const Trial& trial) {
-        if (trial.bytes == sizes.front()) {
-            static_cast<void>(once(live_, trial));  // connections and buffers are made
+    [[nodiscard]] std::vector<Entrant> entrants_at(std::int64_t bytes) const {
+        std::vector<Entrant> entrants;
+        for (const Carrier carrier : carriers_) {
+            entrants.push_back({.carrier = carrier,
+                                .expected = expected(carrier, bytes),
+                                .least = least(carrier, bytes),
+                                .known = known(carrier, bytes),
+                                .is_cold = times_of(carrier).empty()});
         }
-        std::vector<double> shortest = once(live_, trial);
-        keep_shorter(shortest, once(live_, trial));
-        const double best = least(shortest);
-        std::vector<bool> again(shortest.size());
-        for (std::size_t i = 0; i < again.size(); ++i) {
-            again[i] = live_[i] && shortest[i] <= close * best;
-        }
-        double repeated = 0;
-        for (int repeat = 0; repeat < most_repeats && repeated < repeat_seconds; ++repeat) {
-            keep_shorter(shortest, once(again, trial));
-            repeated += best;
-        }
-        CarrierSeconds result{};
-        for (std::size_t i = 0; i < shortest.size(); ++i) {
-            of(result, i) = shortest[i];
-        }
-        return result;
+        return entrants;
     }
 
-    /// Zeros in `other` were not measured.
-    static void keep_shorter(std::vector<double>& seconds, const std::vector<double>& other) {
-        for (std::size_t i = 0; i < seconds.size(); ++i) {
-            seconds[i] = other[i] > 0 ? std::min(seconds[i], other[i]) : seconds[i];
+    /// Those that there is time for, the most promising first; none where it does not even suffice
+    /// for two that may be the best. The first two sizes are always measured.
+    [[nodiscard]] std::vector<Entrant> affordable(std::vector<Entrant> entrants,
+                                                  double until) const {
+        if (rows_.size() < 2) {
+            return entrants;
         }
+        std::stable_sort(entrants.begin(), entrants.end(), [](const Entrant& a, const Entrant& b) {
+            return promise(a) < promise(b);
+        });
+        double left = until - timer_.spent();
+        std::size_t count = 0;
+        for (; count < entrants.size(); ++count) {
+            const Entrant& each = entrants[count];
+            left -= each.known > 0 ? 0 : promise(each) * (each.is_cold ? 2 : 1);
+            if (left < 0) {
+                break;
+            }
+        }
+        const bool one_is_enough =
+            entrants.size() == 1 || promise(entrants[1]) > near * promise(entrants[0]);
+        entrants.resize(count >= 2 || one_is_enough ? count : 0);
+        return entrants;
     }
 
-    [[nodiscard]] double least(const std::vector<double>& seconds) const {
-        double best = 0;
-        for (std::size_t i = 0; i < seconds.size(); ++i) {
-            if (live_[i] && (best == 0 || seconds[i] < best)) {
-                best = seconds[i];
+    static double promise(const Entrant& entrant) {
+        return std::max(entrant.expected, entrant.least);
+    }
+
+    struct Time {
+        std::int64_t bytes = 0;
+        double seconds = 0;
+    };
+
+    [[nodiscard]] std::vector<Time> times_of(Carrier carrier) const {
+        std::vector<Time> times;
+        for (const TuningRow& row : rows_) {
+            if (of(row.seconds, carrier) > 0) {
+                times.push_back({.bytes = row.bytes, .seconds = of(row.seconds, carrier)});
+            }
+        }
+        return times;
+    }
+
+    [[nodiscard]] double least(Carrier carrier, std::int64_t bytes) const {
+        return least_ ? least_(carrier, first_.op, bytes) : 0;
+    }
+
+    /// In proportion to what it takes at least, else on the straight line through the last two
+    /// times, which a single one begins; 0: nothing is known.
+    [[nodiscard]] double expected(Carrier carrier, std::int64_t bytes) const {
+        const std::vector<Time> times = times_of(carrier);
+        if (times.empty()) {
+            return 0;
+        }
+        const Time& last = times.back();
+        const double least_then = least(carrier, last.bytes);
+        if (least_then > 0) {
+            return last.seconds * least(carrier, bytes) / least_then;
+        }
+        if (times.size() == 1) {
+            return last.seconds;
+        }
+        const Time& before = times[times.size() - 2];
+        const double steps = static_cast<double>(bytes - last.bytes) /
+                             static_cast<double>(last.bytes - before.bytes);
+        return last.seconds + steps * std::max(last.seconds - before.seconds, 0.0);
+    }
+
+    /// Seconds measured for the other urgency that serve for this one too.
+    [[nodiscard]] double known(Carrier carrier, std::int64_t bytes) const {
+        const auto same = std::find_if(other_.begin(), other_.end(), [&](const TuningRow& row) {
+            return row.bytes == bytes && !row.estimated;
+        });
+        if (same == other_.end() || carrier == carriers_.front()) {
+            return 0;
+        }
+        const double seconds = of(same->seconds, carrier);
+        return seconds >= long_call ? seconds : 0;
+    }
+
+    [[nodiscard]] Carrier fastest(const CarrierSeconds& seconds) const {
+        Carrier best = carriers_.front();
+        double bar = better * of(seconds, best);
+        for (const Carrier carrier : carriers_.subspan(1)) {
+            const double own = of(seconds, carrier);
+            if (own > 0 && (own < bar || bar == 0)) {
+                best = carrier;
+                bar = own;
             }
         }
         return best;
     }
 
-    /// The straight line through the last two rows.
-    [[nodiscard]] CarrierSeconds predict(const std::vector<TuningRow>& rows,
-                                         std::int64_t bytes) const {
-        const TuningRow& last = rows.back();
-        const TuningRow& before = rows[rows.size() - 2];
-        const double steps = static_cast<double>(bytes - last.bytes) /
-                             static_cast<double>(last.bytes - before.bytes);
-        CarrierSeconds seconds{};
-        for (std::size_t i = 0; i < carriers_.size(); ++i) {
-            if (live_[i]) {
-                const double now = of(last.seconds, i);
-                of(seconds, i) = now + steps * std::max(now - of(before.seconds, i), 0.0);
-            }
-        }
-        return seconds;
-    }
-
-    /// Of trying all twice and the fastest again.
-    [[nodiscard]] static double cost(const CarrierSeconds& seconds) {
-        return 2.5 * std::accumulate(seconds.begin(), seconds.end(), 0.0);
-    }
-
-    [[nodiscard]] Carrier fastest(const CarrierSeconds& seconds) const {
-        std::size_t best = 0;
-        double bar = better * of(seconds, 0);
-        for (std::size_t i = 1; i < carriers_.size(); ++i) {
-            const bool tried = live_[i];
-            if (tried && (of(seconds, i) < bar || !live_[best])) {
-                best = i;
-                bar = of(seconds, i);
-            }
-        }
-        return carriers_[best];
-    }
-
-    void drop_hopeless(const TuningRow& row) {
-        const double best = of(row.seconds, index_of(row.carrier));
-        for (std::size_t i = 0; i < carriers_.size(); ++i) {
-            live_[i] = live_[i] && of(row.seconds, i) <= hopeless * best;
-        }
-    }
-
-    [[nodiscard]] std::size_t index_of(Carrier carrier) const {
-        return static_cast<std::size_t>(std::find(carriers_.begin(), carriers_.end(), carrier) -
-                                        carriers_.begin());
-    }
-
-    Communicator& group_;
-    GroupShape shape_;
+    AgreedTimer& timer_;
     std::span<const Carrier> carriers_;
-    const MeasureTrial& measure_;
-    std::vector<bool> live_;
-    double spent_ = 0;
+    const LeastSeconds& least_;
+    const Rows& other_;
+    TuningRow first_;
+    Rows rows_;
 };
 
 }  // namespace
@@ -205,24 +204,33 @@ std::vector<TuningRow> tune(Communicator& group,
                             const GroupShape& shape,
                             std::span<const Carrier> carriers,
                             const MeasureTrial& measure,
-                            const TuningLimits& limits) {
+                            const TuningLimits& limits,
+                            const LeastSeconds& least) {
     TD_EXPECT(!carriers.empty());
+    AgreedTimer timer(group, measure);
     double weights = 0;
     for (std::size_t op = 0; op < enum_count<CollectiveOp>; ++op) {
         weights += limits.largest[op] > 0 ? weight_of(static_cast<CollectiveOp>(op)) : 0;
     }
-    std::vector<TuningRow> rows;
+    Rows rows;
     for (std::size_t op = 0; op < enum_count<CollectiveOp>; ++op) {
         if (limits.largest[op] == 0) {
             continue;
         }
         const auto which = static_cast<CollectiveOp>(op);
-        const double allowed = limits.seconds * weight_of(which) / (weights * enum_count<Urgency>);
-        for (const Urgency urgency : {Urgency::background, Urgency::immediate}) {
-            OperationTuner tuner(group, shape, carriers, measure);
-            const auto found = tuner.run(which, urgency, allowed, limits.largest[op]);
-            rows.insert(rows.end(), found.begin(), found.end());
-        }
+        // What an operation leaves is for those after it.
+        const double begun = timer.spent();
+        const double share = (limits.seconds - begun) * weight_of(which) / weights;
+        weights -= weight_of(which);
+        Rows immediate;
+        TuningRow common{.op = which, .urgency = Urgency::immediate, .shape = shape};
+        immediate = OperationTuner(timer, carriers, least, {})
+                        .run(common, limits.largest[op], begun + first_share * share);
+        common.urgency = Urgency::background;
+        const Rows background = OperationTuner(timer, carriers, least, immediate)
+                                    .run(common, limits.largest[op], begun + share);
+        rows.insert(rows.end(), immediate.begin(), immediate.end());
+        rows.insert(rows.end(), background.begin(), background.end());
     }
     return rows;
 }

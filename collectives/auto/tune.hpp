@@ -8,20 +8,15 @@
 #include <span>
 #include <vector>
 
+#include "collectives/auto/contest.hpp"
 #include "collectives/auto/tuning_table.hpp"
 #include "collectives/communicator.hpp"
 
 namespace traindyno {
 
-/// What is run once.
-struct Trial {
-    CollectiveOp op = CollectiveOp::all_reduce;
-    Urgency urgency = Urgency::background;
-    std::int64_t bytes = 0;  ///< as in TuningRow
-};
-
-/// Runs a trial on all members at once; seconds on this one.
-using MeasureTrial = std::function<double(Carrier, const Trial&)>;
+/// Seconds that a carrier cannot do without for so many bytes, equal on all members; 0: unknown.
+/// Its times at other sizes are taken to be in proportion.
+using LeastSeconds = std::function<double(Carrier, CollectiveOp, std::int64_t bytes)>;
 
 /// No size beyond this is tried: from here on time grows in proportion.
 inline constexpr std::int64_t largest_trial = std::int64_t{16} << 20;
@@ -37,11 +32,14 @@ struct TuningLimits {
 
 /// Collective over `group`, whose members pass equal arguments; `carriers` begins with the one that
 /// is kept where no other is 5 % faster. All decide by the slowest member's times, so all get the
-/// same rows: every operation in both urgencies, from 4 KiB to its largest message.
+/// same rows: every operation in both urgencies, from 4 KiB to its largest message. Where a call
+/// takes milliseconds its urgency makes a difference to the first carrier only, which may have
+/// other algorithms for it; the others are timed once for both.
 [[nodiscard]] std::vector<TuningRow> tune(Communicator& group,
                                           const GroupShape& shape,
                                           std::span<const Carrier> carriers,
                                           const MeasureTrial& measure,
-                                          const TuningLimits& limits);
+                                          const TuningLimits& limits,
+                                          const LeastSeconds& least = {});
 
 }  // namespace traindyno

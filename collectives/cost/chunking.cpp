@@ -7,8 +7,7 @@ namespace traindyno {
 
 namespace {
 
-// Shorter strands cost messages, longer ones leave nothing to overlap. These sizes are not tuned:
-// they did best in a single run of 16 MiB among 4 ranks of a busy host.
+// Shorter strands cost messages, longer ones leave nothing to overlap. These sizes are not tuned.
 constexpr std::int64_t strand_bytes = std::int64_t{1} << 20;
 constexpr std::int64_t tree_strand_bytes = std::int64_t{1} << 19;
 /// Of a strand's message where every rank has a part of it.

@@ -25,8 +25,8 @@ Traffic traffic_of(SharedPath path, CollectiveOp op, std::int64_t bytes, std::in
             if (path == SharedPath::direct) {  // its slice of all inputs, into all outputs
                 return {.given = bytes, .read = ranks * part, .written = ranks * part};
             }
-            // Its slice of all inputs, into its window; then everyone's slices.
-            return {.given = bytes, .read = ranks * part + bytes, .written = part + bytes};
+            // Its slice of all inputs, into its window and its output; then the others' slices.
+            return {.given = bytes, .read = ranks * part + bytes - part, .written = part + bytes};
         case CollectiveOp::reduce_scatter:
             return {.given = bytes, .read = ranks * part, .written = part};
         case CollectiveOp::all_gather:

@@ -37,28 +37,58 @@ struct [[gnu::packed, gnu::may_alias]] Bf16Pair {
 /// Whether sums are begun, or go on from what is there.
 enum class Start : std::uint8_t { fresh, continued };
 
-/// firsts, seconds <- the reduction of `count` pairs of each of `n` inputs and, where it continues,
-/// of what was there.
+/// The two sums of a pair.
+struct PairSum {
+    float first = 0;
+    float second = 0;
+};
+
+/// Pair i of the reduction of `n` inputs and, where it continues, of what was there.
+template <class Operation, std::size_t n, Start start>
+[[gnu::always_inline]] inline PairSum sum_of_pairs(const Bf16Pair* const* inputs,
+                                                   const float* firsts,
+                                                   const float* seconds,
+                                                   std::size_t i) {
+    const std::uint32_t pair = inputs[0][i].bits;
+    PairSum sum{.first = first_of(pair), .second = second_of(pair)};
+    if constexpr (start == Start::continued) {
+        sum = {.first = Operation::of(firsts[i], sum.first),
+               .second = Operation::of(seconds[i], sum.second)};
+    }
+    for (std::size_t k = 1; k < n; ++k) {
+        const std::uint32_t next = inputs[k][i].bits;
+        sum = {.first = Operation::of(sum.first, first_of(next)),
+               .second = Operation::of(sum.second, second_of(next))};
+    }
+    return sum;
+}
+
+[[gnu::always_inline]] inline std::uint32_t rounded_pair(PairSum sum) {
+    return (rounded_bits(sum.first) >> 16) | (rounded_bits(sum.second) & 0xffff0000U);
+}
+
+/// firsts, seconds <- the reduction of `count` pairs.
 template <class Operation, std::size_t n, Start start>
 TD_CLONES void reduce_pairs(const Bf16Pair* const* inputs,
                             float* __restrict firsts,
                             float* __restrict seconds,
                             std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        const std::uint32_t pair = inputs[0][i].bits;
-        float first = first_of(pair);
-        float second = second_of(pair);
-        if constexpr (start == Start::continued) {
-            first = Operation::of(firsts[i], first);
-            second = Operation::of(seconds[i], second);
-        }
-        for (std::size_t k = 1; k < n; ++k) {
-            const std::uint32_t next = inputs[k][i].bits;
-            first = Operation::of(first, first_of(next));
-            second = Operation::of(second, second_of(next));
-        }
-        firsts[i] = first;
-        seconds[i] = second;
+        const PairSum sum = sum_of_pairs<Operation, n, start>(inputs, firsts, seconds, i);
+        firsts[i] = sum.first;
+        seconds[i] = sum.second;
+    }
+}
+
+/// to <- the reduction of `count` pairs, rounded: the sums of the last inputs need no memory.
+template <class Operation, std::size_t n, Start start>
+TD_CLONES void finish_pairs(const Bf16Pair* const* inputs,
+                            const float* __restrict firsts,
+                            const float* __restrict seconds,
+                            Bf16Pair* __restrict to,
+                            std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        to[i].bits = rounded_pair(sum_of_pairs<Operation, n, start>(inputs, firsts, seconds, i));
     }
 }
 
@@ -67,7 +97,7 @@ TD_CLONES inline void round_pairs(const float* __restrict firsts,
                                   Bf16Pair* __restrict to,
                                   std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        to[i].bits = (rounded_bits(firsts[i]) >> 16) | (rounded_bits(seconds[i]) & 0xffff0000U);
+        to[i].bits = rounded_pair({.first = firsts[i], .second = seconds[i]});
     }
 }
 

@@ -17,8 +17,8 @@ namespace traindyno {
 
 namespace {
 
-/// Bytes of each input reduced at a time: few enough that what is asked for ahead of them arrives
-/// while they are reduced and written (measured: memory_bench).
+/// Bytes of each input reduced at a time: the accumulators stay in the first-level cache, and what
+/// is asked for ahead arrives while a block is reduced and written.
 constexpr std::size_t block_bytes = 1024;
 
 template <class T>
@@ -117,6 +117,15 @@ constexpr std::array<PairKernel, widest> pair_kernels{&reduce_pairs<Operation, 1
                                                       &reduce_pairs<Operation, 3, start>,
                                                       &reduce_pairs<Operation, 4, start>};
 
+using LastPairKernel =
+    void (*)(const Bf16Pair* const*, const float*, const float*, Bf16Pair*, std::size_t);
+
+template <class Operation, Start start>
+constexpr std::array<LastPairKernel, widest> last_pair_kernels{&finish_pairs<Operation, 1, start>,
+                                                               &finish_pairs<Operation, 2, start>,
+                                                               &finish_pairs<Operation, 3, start>,
+                                                               &finish_pairs<Operation, 4, start>};
+
 /// Blocks of up to `widest` inputs.
 template <class T>
 struct Blocks {
@@ -146,20 +155,46 @@ void add_fp16(const Blocks<Fp16>& blocks, float* sums) {
     add_blocks<Operation>(floats, sums);
 }
 
+/// Blocks of bf16 as pairs, and what has no partner.
+struct PairBlocks {
+    explicit PairBlocks(const Blocks<Bf16>& blocks)
+        : pairs(blocks.count / 2),
+          rest{.inputs = blocks.inputs, .count = blocks.count % 2, .start = blocks.start} {
+        for (std::size_t k = 0; k < blocks.inputs; ++k) {
+            at[k] = reinterpret_cast<const Bf16Pair*>(blocks.at[k]);
+            rest.at[k] = blocks.at[k] + 2 * pairs;
+        }
+    }
+
+    std::array<const Bf16Pair*, widest> at{};
+    std::size_t pairs;
+    Blocks<Bf16> rest;
+};
+
 /// The sums of all first members of pairs, then of all second ones, then of what has no partner.
 template <class Operation>
 void add_bf16(const Blocks<Bf16>& blocks, float* sums) {
-    const std::size_t pairs = blocks.count / 2;
-    std::array<const Bf16Pair*, widest> at{};
-    Blocks<Bf16> rest{.inputs = blocks.inputs, .count = blocks.count % 2, .start = blocks.start};
-    for (std::size_t k = 0; k < blocks.inputs; ++k) {
-        at[k] = reinterpret_cast<const Bf16Pair*>(blocks.at[k]);
-        rest.at[k] = blocks.at[k] + 2 * pairs;
-    }
+    const PairBlocks halves{blocks};
     const auto& kernels = blocks.start == Start::fresh ? pair_kernels<Operation, Start::fresh>
                                                        : pair_kernels<Operation, Start::continued>;
-    kernels[blocks.inputs - 1](at.data(), sums, sums + pairs, pairs);
-    add_blocks<Operation>(rest, sums + 2 * pairs);
+    kernels[blocks.inputs - 1](halves.at.data(), sums, sums + halves.pairs, halves.pairs);
+    add_blocks<Operation>(halves.rest, sums + 2 * halves.pairs);
+}
+
+/// The same, rounded.
+template <class Operation>
+void finish_bf16(const Blocks<Bf16>& blocks, float* sums, Bf16* to) {
+    const PairBlocks halves{blocks};
+    const std::size_t pairs = halves.pairs;
+    const auto& kernels = blocks.start == Start::fresh
+                              ? last_pair_kernels<Operation, Start::fresh>
+                              : last_pair_kernels<Operation, Start::continued>;
+    kernels[blocks.inputs - 1](
+        halves.at.data(), sums, sums + pairs, reinterpret_cast<Bf16Pair*>(to), pairs);
+    if (halves.rest.count != 0) {
+        add_blocks<Operation>(halves.rest, sums + 2 * pairs);
+        to[2 * pairs] = to_bf16(sums[2 * pairs]);
+    }
 }
 
 /// What add_bf16 left.
@@ -171,6 +206,21 @@ void round(const float* sums, Bf16* to, std::size_t count) {
     }
 }
 
+/// `count` elements from byte `at` on of inputs `input` and, as far as there are, following ones.
+template <class T>
+Blocks<T> blocks_from(std::span<const std::byte* const> inputs,
+                      std::size_t input,
+                      std::size_t at,
+                      std::size_t count) {
+    Blocks<T> blocks{.inputs = std::min(widest, inputs.size() - input),
+                     .count = count,
+                     .start = input == 0 ? Start::fresh : Start::continued};
+    for (std::size_t k = 0; k < blocks.inputs; ++k) {
+        blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k] + at);
+    }
+    return blocks;
+}
+
 /// `count` elements of all inputs from byte `at` on into `sums`.
 template <class T, class Operation>
 void accumulate(std::span<const std::byte* const> inputs,
@@ -178,12 +228,7 @@ void accumulate(std::span<const std::byte* const> inputs,
                 std::size_t count,
                 Accumulator<T>* sums) {
     for (std::size_t input = 0; input < inputs.size(); input += widest) {
-        Blocks<T> blocks{.inputs = std::min(widest, inputs.size() - input),
-                         .count = count,
-                         .start = input == 0 ? Start::fresh : Start::continued};
-        for (std::size_t k = 0; k < blocks.inputs; ++k) {
-            blocks.at[k] = reinterpret_cast<const T*>(inputs[input + k] + at);
-        }
+        const Blocks<T> blocks = blocks_from<T>(inputs, input, at, count);
         if constexpr (std::is_same_v<T, Fp16>) {
             add_fp16<Operation>(blocks, sums);
         } else if constexpr (std::is_same_v<T, Bf16>) {
@@ -192,6 +237,18 @@ void accumulate(std::span<const std::byte* const> inputs,
             add_blocks<Operation>(blocks, sums);
         }
     }
+}
+
+/// The same, rounded.
+template <class Operation>
+void accumulate_rounded(std::span<const std::byte* const> inputs,
+                        std::size_t at,
+                        std::size_t count,
+                        float* sums,
+                        Bf16* to) {
+    const std::size_t last = (inputs.size() - 1) / widest * widest;
+    accumulate<Bf16, Operation>(inputs.first(last), at, count, sums);
+    finish_bf16<Operation>(blocks_from<Bf16>(inputs, last, at, count), sums, to);
 }
 
 /// The block that begins at `at`, of all inputs.
@@ -206,6 +263,32 @@ void prefetch_block(std::span<const std::byte* const> inputs, std::size_t at, st
 
 void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
     std::memcpy(to, from, bytes);
+}
+
+/// The results of `count` elements from byte `at` on; they lie in `sums` or in `rounded`.
+template <class T, class Operation>
+const void* reduce_block(std::span<const std::byte* const> inputs,
+                         std::size_t at,
+                         std::size_t count,
+                         const ReduceRule& rule,
+                         Accumulator<T>* sums,
+                         T* rounded) {
+    if constexpr (std::is_same_v<T, Bf16>) {
+        if (rule.reduction != Reduction::average) {
+            accumulate_rounded<Operation>(inputs, at, count, sums, rounded);
+            return rounded;
+        }
+    }
+    accumulate<T, Operation>(inputs, at, count, sums);
+    if (rule.reduction == Reduction::average) {
+        divide(sums, count, static_cast<Accumulator<T>>(rule.members));
+    }
+    if constexpr (is_half<T>) {
+        round(sums, rounded, count);
+        return rounded;
+    } else {
+        return sums;
+    }
 }
 
 template <class T, class Operation>
@@ -225,15 +308,8 @@ void reduce_typed(std::span<const std::byte* const> inputs,
         const std::size_t block = std::min(block_bytes, bytes - at);
         const std::size_t count = block / sizeof(T);
         prefetch_block(inputs, at + fetch_ahead, bytes);
-        accumulate<T, Operation>(inputs, at, count, sums.data());
-        if (rule.reduction == Reduction::average) {
-            divide(sums.data(), count, static_cast<Accumulator<T>>(rule.members));
-        }
-        const void* result = sums.data();
-        if constexpr (is_half<T>) {
-            round(sums.data(), rounded.data(), count);
-            result = rounded.data();
-        }
+        const void* const result =
+            reduce_block<T, Operation>(inputs, at, count, rule, sums.data(), rounded.data());
         const auto* const values = static_cast<const std::byte*>(result);
         write_first(values, outputs.front() + at, block);
         for (std::byte* const output : outputs.subspan(1)) {

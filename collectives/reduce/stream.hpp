@@ -6,8 +6,8 @@
 
 namespace traindyno {
 
-/// Processors' own prefetching ends where a 4 KiB page does: so far ahead of what is read it is
-/// asked for what comes next (measured: memory_bench).
+/// Processors stop prefetching where a 4 KiB page ends, so loops ask for what they will read, so
+/// many bytes ahead.
 inline constexpr std::size_t fetch_ahead = 2048;
 
 /// Asks for the lines that begin in [begin, begin + bytes).

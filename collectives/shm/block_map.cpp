@@ -50,4 +50,12 @@ std::int64_t BlockMap::give_back(std::int64_t begin) {
     return size;
 }
 
+BlockMap::Block BlockMap::block_of(std::int64_t place) const {
+    const auto next = taken_.upper_bound(place);
+    TD_EXPECT(next != taken_.begin());
+    const auto [begin, size] = *std::prev(next);
+    TD_EXPECT(place < begin + size);
+    return {.begin = begin, .size = size};
+}
+
 }  // namespace traindyno

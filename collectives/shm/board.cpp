@@ -41,10 +41,10 @@ std::size_t windows_at(std::size_t slot_bytes) {
 }  // namespace
 
 Board::Board(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t chunk_bytes)
-    : heap_(std::move(heap)), rank_(group.rank().value()) {
+    : heap_(std::move(heap)), rank_(group.rank().value()), chunk_bytes_(chunk_bytes) {
     const auto members = static_cast<std::size_t>(group.size());
-    // Room for what large_call.cpp shows: two numbers, and two more about each member.
-    slot_bytes_ = std::max(smallest_slot, 32 * (members + 1));
+    // Room for what large_call.cpp shows: three numbers, and two more about each member.
+    slot_bytes_ = std::max(smallest_slot, 32 * (members + 2));
     window_bytes_ = rounded_up(members * chunk_bytes, page);
     const std::size_t bytes = windows_at(slot_bytes_) + 2 * window_bytes_;
     const std::int64_t offset = heap_->take(static_cast<std::int64_t>(bytes));
@@ -79,7 +79,7 @@ std::int64_t Board::rank() const {
     return rank_;
 }
 
-const SharedHeap& Board::heap() const {
+SharedHeap& Board::heap() const {
     return *heap_;
 }
 
@@ -87,8 +87,8 @@ std::size_t Board::slot_bytes() const {
     return slot_bytes_;
 }
 
-std::size_t Board::window_bytes() const {
-    return window_bytes_;
+std::size_t Board::chunk_bytes() const {
+    return chunk_bytes_;
 }
 
 std::byte* Board::at(std::int64_t member, std::int64_t offset) const {

@@ -29,7 +29,7 @@ class Board {
   public:
     using Phase = std::uint64_t;
 
-    /// `chunk_bytes`: of a window, per member. Collective over the group; blocks.
+    /// Windows have room for `chunk_bytes` per member. Collective over the group; blocks.
     Board(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t chunk_bytes);
     ~Board();
 
@@ -40,9 +40,9 @@ class Board {
 
     [[nodiscard]] std::int64_t size() const;
     [[nodiscard]] std::int64_t rank() const;
-    [[nodiscard]] const SharedHeap& heap() const;
-    [[nodiscard]] std::size_t slot_bytes() const;    ///< that a slot holds
-    [[nodiscard]] std::size_t window_bytes() const;  ///< likewise
+    [[nodiscard]] SharedHeap& heap() const;
+    [[nodiscard]] std::size_t slot_bytes() const;   ///< that a slot holds
+    [[nodiscard]] std::size_t chunk_bytes() const;  ///< of a window, per member
     [[nodiscard]] std::byte* slot(std::int64_t member, Phase phase) const;
     [[nodiscard]] std::byte* window(std::int64_t member, Phase phase) const;
     /// Address of `offset` in the member's segment of the heap.
@@ -66,6 +66,7 @@ class Board {
     std::shared_ptr<SharedHeap> heap_;
     std::int64_t rank_;
     std::size_t slot_bytes_;
+    std::size_t chunk_bytes_;
     std::size_t window_bytes_;
     std::vector<Member> members_;
     std::int64_t seen_ = 0;  ///< members that are known to have published the current phase

@@ -30,8 +30,8 @@ struct Call {
     std::vector<PartRange> taken{};   ///< likewise: where they go in `out`
 };
 
-/// Results of so many bytes are no longer in a cache when they are used (measured:
-/// all_reduce_bench).
+/// Results of so many bytes are written and read again faster past the caches (measured:
+/// shm_sizes_bench).
 constexpr std::size_t streamed_from = std::size_t{4} << 20;
 
 [[nodiscard]] constexpr Stores stores_for(std::size_t bytes) {

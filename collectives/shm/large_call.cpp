@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -20,10 +21,19 @@ constexpr std::int64_t nowhere = -1;
 struct Shown {
     std::int64_t in = nowhere;  ///< offsets in its segment of the heap
     std::int64_t out = nowhere;
+    std::size_t chunk = 0;
 };
 
-std::int64_t place_in(const SharedHeap& heap, std::span<const std::byte> buffer) {
-    return buffer.empty() ? 0 : heap.find(buffer).value_or(nowhere);
+/// Offset in the heap.
+std::int64_t place_in(SharedHeap& heap, std::span<const std::byte> buffer) {
+    if (buffer.empty()) {
+        return 0;
+    }
+    const std::optional<std::int64_t> offset = heap.find(buffer);
+    if (offset) {
+        heap.prepare(*offset, buffer.size());
+    }
+    return offset.value_or(nowhere);
 }
 
 Shown shown_by(const Board& board, std::int64_t member, Board::Phase phase) {
@@ -71,7 +81,8 @@ PhasedOperation::Outcome LargeCall::read(Board& board, Board::Phase phase) {
 
 void LargeCall::show(const Board& board, Board::Phase phase) const {
     const Shown shown{.in = place_in(board.heap(), call_.in),
-                      .out = place_in(board.heap(), call_.out)};
+                      .out = place_in(board.heap(), call_.out),
+                      .chunk = chunk_};
     std::byte* const slot = board.slot(board.rank(), phase);
     std::memcpy(slot, &shown, sizeof shown);
     if (call_.kind == CallKind::all_to_all) {
@@ -84,9 +95,11 @@ PhasedOperation::Outcome LargeCall::choose(Board& board, Board::Phase phase) {
         check_parts(board, phase);
     }
     bool addressable = true;
+    std::size_t chunk = chunk_;
     std::vector<Direct::Source> sources;
     for (std::int64_t member = 0; member < board.size(); ++member) {
         const Shown shown = shown_by(board, member, phase);
+        chunk = std::max(chunk, shown.chunk);
         const bool writes_there = call_.kind == CallKind::all_reduce;
         addressable = addressable && shown.in != nowhere && (!writes_there || shown.out != nowhere);
         std::int64_t from = shown.in;
@@ -105,7 +118,7 @@ PhasedOperation::Outcome LargeCall::choose(Board& board, Board::Phase phase) {
         return way_->read(board, phase);
     }
     const std::size_t longest = call_.kind == CallKind::all_to_all ? longest_part(board, phase) : 0;
-    way_ = std::make_unique<Staged>(call_, board, longest);
+    way_ = std::make_unique<Staged>(call_, board, std::min(chunk, board.chunk_bytes()), longest);
     return Outcome::next_phase;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectives/shm/segment.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <random>
@@ -117,14 +118,12 @@ SegmentAddress SharedSegment::address() const {
     return result;
 }
 
-void use_huge_pages(std::span<std::byte> fresh) {
-    const std::size_t whole = fresh.size() / huge_page_bytes * huge_page_bytes;
-    for (std::size_t at = 0; at < whole; at += huge_page_bytes) {
-        fresh[at] = std::byte{0};  // the call below wants a page there, and takes its NUMA node
+void use_huge_pages(std::span<std::byte> pages) {
+    for (std::size_t at = 0; at < pages.size(); at += huge_page_bytes) {
+        // The call below refuses pages of which nothing is there yet.
+        std::atomic_ref{reinterpret_cast<unsigned char&>(pages[at])}.fetch_or(0);
     }
-    if (whole > 0) {
-        madvise(fresh.data(), whole, MADV_COLLAPSE);  // works where shmem_enabled says "never"
-    }
+    madvise(pages.data(), pages.size(), MADV_COLLAPSE);  // works where shmem_enabled says "never"
 }
 
 }  // namespace traindyno

@@ -67,8 +67,9 @@ class SharedSegment {
     UniqueHandle<MappingTraits> mapping_;
 };
 
-/// Has `fresh`, a part of a segment that holds zeros, begin in 2 MiB pages as far as whole ones fit
-/// and the system has them. They then exist, on this thread's NUMA node.
-void use_huge_pages(std::span<std::byte> fresh);
+/// Puts the contents of 2 MiB pages of a segment, from the begin of one to the end of one, into
+/// real ones, as far as the system has them, on the NUMA node where most of each was. Others may
+/// use the memory meanwhile.
+void use_huge_pages(std::span<std::byte> pages);
 
 }  // namespace traindyno

@@ -80,6 +80,7 @@ SharedHeap::SharedHeap(std::int64_t self, std::vector<SharedSegment> segments)
       // The first page holds the segment's nonce.
       blocks_(page,
               static_cast<std::int64_t>(segments_[static_cast<std::size_t>(self)].bytes().size())),
+      prepared_(segments_[static_cast<std::size_t>(self)].bytes().size() / huge_page_bytes),
       progress_(std::make_shared<HeapProgress>(static_cast<std::int64_t>(segments_.size()))) {}
 
 std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
@@ -89,7 +90,6 @@ std::shared_ptr<std::byte> SharedHeap::lend(std::size_t bytes) {
     if (!offset) {
         return nullptr;
     }
-    use_huge_pages({at(self_, *offset), bytes});
     return {at(self_, *offset),
             [heap = shared_from_this(), offset](std::byte* /*start*/) { heap->free(*offset); }};
 }
@@ -102,6 +102,24 @@ std::optional<std::int64_t> SharedHeap::find(std::span<const std::byte> buffer) 
         return std::nullopt;
     }
     return buffer.data() - own.data();
+}
+
+void SharedHeap::prepare(std::int64_t offset, std::size_t bytes) {
+    const BlockMap::Block block = blocks_.block_of(offset);
+    const std::int64_t end = offset + static_cast<std::int64_t>(bytes);
+    const std::int64_t first = std::max(offset, block.begin + huge_page - 1) / huge_page;
+    const std::int64_t last =
+        std::min(rounded_up(end, huge_page), block.begin + block.size) / huge_page;
+    const auto pages = prepared_.begin();
+    for (auto begin = pages + first; begin < pages + last;) {
+        begin = std::find(begin, pages + last, false);
+        const auto next = std::find(begin, pages + last, true);
+        if (begin != next) {
+            const auto bytes_of_run = static_cast<std::size_t>(next - begin) * huge_page_bytes;
+            use_huge_pages({at(self_, (begin - pages) * huge_page), bytes_of_run});
+        }
+        begin = std::fill_n(begin, next - begin, true);
+    }
 }
 
 std::int64_t SharedHeap::take(std::int64_t bytes) {
@@ -119,6 +137,9 @@ void SharedHeap::retire(std::int64_t offset,
 
 void SharedHeap::free(std::int64_t offset) {
     const std::int64_t bytes = blocks_.give_back(offset);
+    std::fill(prepared_.begin() + offset / huge_page,
+              prepared_.begin() + rounded_up(offset + bytes, huge_page) / huge_page,
+              false);
     // The pages go back to the system, in every process that maps them; new ones hold zeros.
     std::byte* const start = at(self_, offset);
     if (madvise(start, static_cast<std::size_t>(bytes), MADV_REMOVE) != 0) {

@@ -27,14 +27,17 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     /// cannot map each other's memory, as in different containers.
     [[nodiscard]] static std::shared_ptr<SharedHeap> create(Communicator& host);
 
-    /// Zeros in 2 MiB pages on the caller's NUMA node, but for a rest or where the system has none:
-    /// pages of 4 KiB come when and where they are touched first. Returned to the system when the
-    /// last owner is gone; null when the segment, twice this rank's share of the host's memory, is
-    /// full.
+    /// Zeros that begin a 2 MiB page, on the NUMA node of whoever touches them first. Returned to
+    /// the system when the last owner is gone; null when the segment, twice this rank's share of
+    /// the host's memory, is full.
     [[nodiscard]] std::shared_ptr<std::byte> lend(std::size_t bytes);
 
     /// Where `buffer` begins in this rank's segment; nothing when it lies elsewhere.
     [[nodiscard]] std::optional<std::int64_t> find(std::span<const std::byte> buffer) const;
+
+    /// Has a long message's buffer in huge pages, as far as they lie in its block. The first time
+    /// takes about as long as touching them did.
+    void prepare(std::int64_t offset, std::size_t bytes);
 
     [[nodiscard]] std::byte* at(std::int64_t member, std::int64_t offset) const {
         return segments_[static_cast<std::size_t>(member)].bytes().data() + offset;
@@ -68,6 +71,7 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
     std::vector<SharedSegment> segments_;  ///< by member; this rank's own among them
     BlockMap blocks_;
     std::vector<Retired> retired_;
+    std::vector<bool> prepared_;  ///< by huge page of the own segment
     std::shared_ptr<HeapProgress> progress_;
 };
 

@@ -35,6 +35,16 @@ constexpr std::int32_t progress_tag = control_tag - 1;
 /// others read of any other short message is all meant for them.
 constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
 
+/// Of a message between ordinary buffers, shown to each member at a time. Where all wait for one
+/// another on processors of their own, so few that what is shown is read from a second-level cache
+/// (measured: shm_sizes_bench).
+constexpr std::size_t short_chunk = std::size_t{128} << 10;
+/// Where ranks share processors or compute between two looks each phase takes a while, and fewer
+/// are better (measured likewise, 4 and 8 ranks on 2 processors).
+constexpr std::size_t long_chunk = std::size_t{512} << 10;
+/// For all members together, where their chunks would be longer.
+constexpr std::size_t longest_window = std::size_t{2} << 20;
+
 /// Fruitless looks between two looks at the clock.
 constexpr std::int64_t looks_per_clock = 1024;
 
@@ -154,7 +164,7 @@ class ShmCommunicator final : public Communicator {
           progress_(heap_->progress()),
           options_(options),
           message_(*over_),
-          queue_(std::make_shared<GroupQueue>(*over_, heap_, options_.chunk_bytes)) {
+          queue_(std::make_shared<GroupQueue>(*over_, heap_, longest_chunk())) {
         progress_->also_ask(message_.pending());
     }
 
@@ -251,6 +261,19 @@ class ShmCommunicator final : public Communicator {
         return progress_->crowded() ? OneShot::Showing::copies : OneShot::Showing::places;
     }
 
+    [[nodiscard]] std::size_t longest_chunk() const {
+        const std::size_t room = longest_window / static_cast<std::size_t>(size());
+        return std::max({short_chunk, std::min(long_chunk, room), options_.chunk_bytes});
+    }
+
+    [[nodiscard]] std::size_t chunk_for(Urgency urgency) const {
+        if (options_.chunk_bytes > 0) {
+            return options_.chunk_bytes;
+        }
+        const bool waits = urgency == Urgency::immediate && !progress_->crowded();
+        return waits ? short_chunk : longest_chunk();
+    }
+
     /// `shown`: bytes that a member would show of itself, the same on all members.
     Pending start(Call call, std::size_t shown, Urgency urgency);
     void finish(PhasedOperation& operation);
@@ -278,7 +301,7 @@ Pending ShmCommunicator::start(Call call, std::size_t shown, Urgency urgency) {
     if (is_short) {
         operation = std::make_unique<BackgroundOneShot>(std::move(call), showing());
     } else {
-        operation = std::make_unique<LargeCall>(std::move(call));
+        operation = std::make_unique<LargeCall>(std::move(call), chunk_for(urgency));
     }
     if (urgency == Urgency::immediate) {
         finish(*operation);

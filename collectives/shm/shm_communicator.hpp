@@ -12,10 +12,8 @@ namespace traindyno {
 
 struct ShmOptions {
     SimTime timeout = SimTime::max();  ///< HangError from an immediate call after this long
-    /// Of a message between ordinary buffers, shown to each member at a time: so few that what is
-    /// shown is read from a cache, so many that waiting does not count (measured: shm_bench
-    /// --chunks).
-    std::size_t chunk_bytes = std::size_t{64} << 10;
+    /// Of a message between ordinary buffers, shown to each member at a time; 0: chosen.
+    std::size_t chunk_bytes = 0;
 };
 
 /// Carries collectives of host buffers between the ranks of `over`, all of which made `heap`

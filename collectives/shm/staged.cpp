@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "emulator/base/error.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -26,7 +28,7 @@ std::span<Byte> piece(std::span<Byte> whole,
 
 }  // namespace
 
-Staged::Staged(const Call& call, const Board& board, std::size_t longest_part)
+Staged::Staged(const Call& call, const Board& board, std::size_t chunk, std::size_t longest_part)
     : call_(call),
       members_(static_cast<std::size_t>(board.size())),
       rank_(static_cast<std::size_t>(board.rank())) {
@@ -47,7 +49,8 @@ Staged::Staged(const Call& call, const Board& board, std::size_t longest_part)
         case CallKind::all_to_all:
             break;
     }
-    const std::size_t room = board.window_bytes() / (goes_to_all(call.kind) ? 1 : members_);
+    TD_EXPECT(chunk >= cache_line);
+    const std::size_t room = chunk * (goes_to_all(call.kind) ? members_ : 1);
     const std::size_t most = room / cache_line * cache_line;
     // Equal rounds, rather than a short one at the end.
     rounds_ = std::max<std::size_t>((part + most - 1) / most, 1);

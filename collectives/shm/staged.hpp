@@ -17,8 +17,9 @@ namespace traindyno {
 /// phase later.
 class Staged final : public PhasedOperation {
   public:
-    /// `longest_part`: bytes of the largest part that any member sends to any, of an all_to_all.
-    Staged(const Call& call, const Board& board, std::size_t longest_part);
+    /// `chunk`: bytes per member and phase, no more than a window has room for. `longest_part`:
+    /// bytes of the largest part that any member sends to any, of an all_to_all.
+    Staged(const Call& call, const Board& board, std::size_t chunk, std::size_t longest_part);
 
     void write(Board& board, Board::Phase phase) override;
     [[nodiscard]] Outcome read(Board& board, Board::Phase phase) override;

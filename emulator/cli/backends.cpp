@@ -22,7 +22,7 @@ std::unique_ptr<Device> make_cpu(const MeasureRequest& request, const RankResour
                             .precision = request.workload.setup.precision,
                             .seed = static_cast<unsigned>(request.measure.seed),
                             .memory_limit = share,
-                            .shared = lender_of(resources)});
+                            .shared = lender_of(resources.heap)});
 }
 
 std::unique_ptr<Device> make_timed(const MeasureRequest& request) {

@@ -10,6 +10,8 @@
 #include "collectives/auto/auto_communicator.hpp"
 #include "collectives/auto/host_carriers.hpp"
 #include "emulator/base/config_files.hpp"
+#include "emulator/cli/host_traffic.hpp"
+#include "emulator/gpu/gpu_options.hpp"
 
 namespace traindyno {
 
@@ -20,13 +22,15 @@ constexpr std::string_view chosen = "auto";
 /// Recursive halving, then doubling.
 constexpr std::string_view halving_doubling = "rhd";
 
-std::optional<std::string> known_name(std::string_view name, std::int64_t ranks) {
-    if (name == halving_doubling) {
-        return std::string(to_string(Carrier::halving_doubling));
-    }
-    const bool known =
-        parse_enum<Carrier>(name).has_value() || name == chosen || (name == serial && ranks == 1);
-    return known ? std::optional(std::string(name)) : std::nullopt;
+std::optional<std::string> known_name(std::string_view name,
+                                      BenchDevice device,
+                                      std::int64_t ranks) {
+    const std::string meant(device == BenchDevice::cpu && name == halving_doubling
+                                ? to_string(Carrier::halving_doubling)
+                                : name);
+    const std::vector<std::string> known = carrier_names(device, ranks);
+    return std::find(known.begin(), known.end(), meant) != known.end() ? std::optional(meant)
+                                                                       : std::nullopt;
 }
 
 std::vector<std::string> split(std::string_view list) {
@@ -43,7 +47,11 @@ std::vector<std::string> split(std::string_view list) {
 
 }  // namespace
 
-std::vector<std::string> carrier_names(std::int64_t ranks) {
+std::vector<std::string> carrier_names(BenchDevice device, std::int64_t ranks) {
+    if (device == BenchDevice::cuda) {
+        constexpr auto& gpu_names = EnumNames<GpuCollectives>::names;
+        return std::vector<std::string>(gpu_names.begin(), gpu_names.end());
+    }
     std::vector<std::string> names(EnumNames<Carrier>::names.begin(),
                                    EnumNames<Carrier>::names.end());
     names.emplace_back(chosen);
@@ -55,18 +63,20 @@ std::vector<std::string> carrier_names(std::int64_t ranks) {
 
 std::vector<std::string> read_carriers(std::string_view list,
                                        const std::string& origin,
+                                       BenchDevice device,
                                        std::int64_t ranks,
                                        Problems& problems) {
     std::vector<std::string> names;
     for (const std::string& name : split(list)) {
-        const std::optional<std::string> found = known_name(name, ranks);
+        const std::optional<std::string> found = known_name(name, device, ranks);
         if (!found) {
-            const std::vector<std::string> known = carrier_names(ranks);
+            const std::vector<std::string> known = carrier_names(device, ranks);
             problems.add(fmt::format(
-                "{}: '{}' carries no traffic on {} ranks (the choices are {}) use one of them{}",
+                "{}: '{}' carries no traffic on {} ranks{} (the choices are {}) use one of them{}",
                 origin,
                 name,
                 ranks,
+                device == BenchDevice::cuda ? " with GPUs" : "",
                 fmt::join(known, ", "),
                 did_you_mean(name, known)));
             continue;
@@ -84,7 +94,7 @@ std::vector<std::string> read_carriers(std::string_view list,
 std::unique_ptr<Communicator> make_carrier(std::string_view name,
                                            std::unique_ptr<Communicator> world,
                                            const CarrierSetting& setting) {
-    TD_EXPECT(known_name(name, world->size()).has_value());
+    TD_EXPECT(known_name(name, BenchDevice::cpu, world->size()).has_value());
     const auto rank = static_cast<std::int32_t>(world->rank().value());
     if (name == serial) {
         return Communicator::serial();
@@ -92,13 +102,14 @@ std::unique_ptr<Communicator> make_carrier(std::string_view name,
     if (name == chosen) {
         return make_auto_communicator(std::move(world),
                                       {.node = setting.node,
-                                       .candidates = host_carriers(setting.node),
+                                       .candidates = host_carriers(setting.node, setting.heap),
                                        .limits = {.largest = setting.largest},
+                                       .lend = lender_of(setting.heap),
                                        .table = std::make_shared<TuningTable>()})
             ->split(0, rank);
     }
     const Carrier carrier = *parse_enum<Carrier>(name);
-    for (const Candidate& candidate : host_carriers(setting.node)) {
+    for (const Candidate& candidate : host_carriers(setting.node, setting.heap)) {
         if (candidate.carrier == carrier) {
             return candidate.make(std::move(world));
         }

@@ -2,63 +2,39 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "collectives/control.hpp"
-#include "emulator/base/quantity_text.hpp"
-#include "emulator/cli/carriers.hpp"
+#include "emulator/cli/bench_setting.hpp"
 #include "emulator/cli/collectives_request.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
+#include "emulator/cli/gpu_search.hpp"
 #include "emulator/cli/on_first.hpp"
 #include "emulator/cli/progress.hpp"
 #include "emulator/cli/version.hpp"
-#include "emulator/collective_bench/bench_buffers.hpp"
 #include "emulator/collective_bench/bench_files.hpp"
 #include "emulator/collective_bench/bench_text.hpp"
 #include "emulator/collective_bench/link_model.hpp"
 #include "emulator/collective_bench/measure_collectives.hpp"
-#include "emulator/device/memory_check.hpp"
 #include "emulator/study/result_files.hpp"
 
 namespace traindyno {
 
 namespace {
 
-/// Refuses, on all ranks, buffers that a host cannot hold. `hosts` has every rank's host.
-void require_memory(Communicator& world,
-                    const CollectivesRequest& request,
-                    const std::vector<std::string>& hosts) {
-    const std::string& own = hosts[world.rank().index()];
-    const auto here = static_cast<std::int64_t>(std::count(hosts.begin(), hosts.end(), own));
-    const Bytes needed = here * BenchBuffers::needed(request.shapes.back(), request.what.type);
-    const Bytes available = available_memory();
-    const std::string refusal =
-        needed <= available
-            ? std::string{}
-            : fmt::format("--maxbytes: {} ranks on {} need {} for buffers ({} are free) lower it",
-                          here,
-                          own,
-                          format_bytes(needed),
-                          format_bytes(available));
-    for (const std::string& text : all_gather_text(world, refusal)) {
-        if (!text.empty()) {
-            throw ConfigError({text});
-        }
-    }
-}
-
-void require_one_host(const CollectivesRequest& request, const BenchHeader& header) {
+void require_one_host(const CollectivesRequest& request, const std::vector<std::string>& hosts) {
     const std::string shm(to_string(Carrier::shm));
     const std::vector<std::string>& carriers = request.carriers;
-    if (header.hosts.size() > 1 &&
-        std::find(carriers.begin(), carriers.end(), shm) != carriers.end()) {
+    const auto count = std::set<std::string>(hosts.begin(), hosts.end()).size();
+    if (count > 1 && std::find(carriers.begin(), carriers.end(), shm) != carriers.end()) {
         throw ConfigError({fmt::format(
             "--collectives: shm carries nothing between hosts (the job has {}) use hierarchical",
-            header.hosts.size())});
+            count)});
     }
 }
 
@@ -92,14 +68,16 @@ class Output {
         fmt::print(
             "# traindyno {}: {} on {} rank{}, {} warm-up iterations, {} measured, {} checked\n"
             "# time: median over the iterations, of which each takes what its slowest rank "
-            "takes\n",
+            "takes\n"
+            "# buffers: {}\n",
             header_.version,
             to_string(request.what.op),
             ranks,
             ranks == 1 ? "" : "s",
             request.warm_up,
             request.iterations,
-            request.checks);
+            request.checks,
+            header_.buffers);
         if (link) {
             fmt::print("# model: {} between neighbours, measured over MPI\n", describe(*link));
         }
@@ -167,39 +145,41 @@ class Output {
     std::vector<BenchRow> rows_;
 };
 
-/// Sizes of the measured operation alone.
-LargestMessages largest_of(const CollectivesRequest& request) {
-    LargestMessages largest{};
-    const Bytes size = size_of(request.shapes.back(), request.what.type);
-    if (const auto op = parse_enum<CollectiveOp>(to_string(request.what.op))) {
-        largest[static_cast<std::size_t>(*op)] = std::min(size.value(), largest_trial);
-    }
-    return largest;
-}
-
-std::vector<Contender> contenders_of(const CollectivesRequest& request,
-                                     MpiSession& session,
-                                     const std::string& node) {
-    const CarrierSetting setting{.node = node, .largest = largest_of(request)};
-    std::vector<Contender> contenders;
-    for (const std::string& name : request.carriers) {
-        contenders.push_back(
-            {.name = name, .communicator = make_carrier(name, session.world(), setting)});
-    }
-    return contenders;
-}
-
 BenchHeader header_of(Communicator& world,
                       const std::vector<std::string>& hosts,
+                      const BenchSetting& setting,
                       const std::string& command_line) {
     BenchHeader header{.version = version(),
                        .created = utc_now(),
                        .command = command_line,
                        .mpi = MpiSession::version(),
+                       .buffers = setting.buffers,
                        .hosts = gather_hosts(world, this_host()),
                        .flags_raised = {}};
     header.flags_raised = flags_of(header.hosts, hosts);
+    header.flags_raised.insert(
+        header.flags_raised.end(), setting.flags.begin(), setting.flags.end());
     return header;
+}
+
+/// What times are predicted from; nothing between GPUs, whose links it does not see.
+std::optional<LinkModel> link_of(const CollectivesRequest& request, Communicator& world) {
+    if (world.size() == 1 || request.device == BenchDevice::cuda) {
+        return std::nullopt;
+    }
+    return measure_link(world);
+}
+
+BenchPlan plan_of(const CollectivesRequest& request,
+                  const BenchSetting& setting,
+                  const std::optional<LinkModel>& link) {
+    return {.what = request.what,
+            .shapes = request.shapes,
+            .iterations = request.iterations,
+            .warm_up = request.warm_up,
+            .checks = request.checks,
+            .model = link ? model_of(*link) : BenchModel{},
+            .memory = setting.memory};
 }
 
 }  // namespace
@@ -208,21 +188,21 @@ ExitCode collectives_command(const Flags& flags,
                              Problems& problems,
                              MpiSession& session,
                              const std::string& command_line) {
-    const CollectivesRequest request = collectives_request(flags, session.size(), problems);
     const auto world = session.world();
+    const GpuInventory gpus =
+        wants_gpu(flags) ? agree_on_gpus(*world, flags, session.rank()) : GpuInventory{};
+    const CollectivesRequest request = collectives_request(flags, session.size(), gpus, problems);
     const std::vector<std::string> hosts = all_gather_text(*world, this_host().name);
-    require_memory(*world, request, hosts);
-    BenchHeader header = header_of(*world, hosts, command_line);
-    require_one_host(request, header);
-    const std::vector<Contender> contenders = contenders_of(request, session, this_host().boot_id);
-    const std::optional<LinkModel> link =
-        world->size() > 1 ? std::optional(measure_link(*world)) : std::nullopt;
+    require_one_host(request, hosts);
+    const BenchSetting setting = bench_setting(session, *world, request, gpus, hosts);
+    BenchHeader header = header_of(*world, hosts, setting, command_line);
+    const std::optional<LinkModel> link = link_of(request, *world);
     const bool prints = session.rank() == WorldRank{0};
     std::optional<Output> output;
     std::optional<ProgressLine> line;
     if (prints) {
         output.emplace(request, std::move(header), world->size(), link);
-        if (contenders.size() > 1) {
+        if (setting.contenders.size() > 1) {
             line.emplace();
         }
     }
@@ -240,15 +220,7 @@ ExitCode collectives_command(const Flags& flags,
                                          });
                                      }};
     const std::vector<std::string> complaints =
-        measure_collectives(*world,
-                            contenders,
-                            {.what = request.what,
-                             .shapes = request.shapes,
-                             .iterations = request.iterations,
-                             .warm_up = request.warm_up,
-                             .checks = request.checks,
-                             .model = link ? model_of(*link) : BenchModel{}},
-                            listener);
+        measure_collectives(*world, setting.contenders, plan_of(request, setting, link), listener);
     line.reset();
     if (output) {
         output->finish();

@@ -90,6 +90,40 @@ SizeSweep read_sweep(const Flags& flags, const FlagReader& read, Problems& probl
     return sweep;
 }
 
+/// Device, carriers and buffers.
+void read_traffic(const FlagReader& read,
+                  std::int64_t ranks,
+                  const GpuInventory& gpus,
+                  CollectivesRequest& request,
+                  Problems& problems) {
+    request.device = read.choice<BenchDevice>("device").value_or(request.device);
+    const bool cuda = request.device == BenchDevice::cuda;
+    if (cuda && gpus.devices.empty()) {
+        problems.add(fmt::format("{}: there is no GPU to use here ({}) use --device cpu",
+                                 read.origin("device"),
+                                 gpus.problem));
+    }
+    request.carriers = read_carriers(read.text("collectives").value_or(cuda ? "nccl" : "mpi"),
+                                     read.origin("collectives"),
+                                     request.device,
+                                     ranks,
+                                     problems);
+    request.buffers = read.choice<BufferKind>("buffers").value_or(request.buffers);
+    if (cuda && read.given("buffers")) {
+        problems.add(
+            fmt::format("{}: does not go with --device cuda (its buffers are the GPU's) "
+                        "drop it",
+                        read.origin("buffers")));
+    }
+    request.gpu_sharing = read.given("share-gpu") ? GpuSharing::allowed : GpuSharing::refused;
+    if (!cuda && read.given("share-gpu")) {
+        problems.add(
+            fmt::format("{}: needs --device cuda (nothing of this job runs on a GPU) drop "
+                        "it",
+                        read.origin("share-gpu")));
+    }
+}
+
 }  // namespace
 
 std::optional<Bytes> parse_size(std::string_view text) {
@@ -115,7 +149,15 @@ std::optional<Bytes> parse_size(std::string_view text) {
     }
 }
 
-CollectivesRequest collectives_request(const Flags& flags, std::int64_t ranks, Problems& problems) {
+bool wants_gpu(const Flags& flags) {
+    const FlagValue* const device = flags.find("device");
+    return device != nullptr && device->text == to_string(BenchDevice::cuda);
+}
+
+CollectivesRequest collectives_request(const Flags& flags,
+                                       std::int64_t ranks,
+                                       const GpuInventory& gpus,
+                                       Problems& problems) {
     const FlagReader read(flags.values, problems);
     CollectivesRequest request;
     constexpr std::array reduction_aliases{
@@ -128,8 +170,7 @@ CollectivesRequest collectives_request(const Flags& flags, std::int64_t ranks, P
         .type = choice_or(flags, read, "datatype", type_aliases, DType::fp32),
         .reduction = choice_or(flags, read, "reduction", reduction_aliases, Reduction::sum),
         .root = GroupRank{read.whole("root", {.low = 0, .high = ranks - 1}).value_or(0)}};
-    request.carriers = read_carriers(
-        read.text("collectives").value_or("mpi"), read.origin("collectives"), ranks, problems);
+    read_traffic(read, ranks, gpus, request, problems);
     request.iterations =
         read.whole("iters", {.low = 1, .high = most_iterations}).value_or(request.iterations);
     request.warm_up =

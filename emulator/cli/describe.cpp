@@ -17,6 +17,7 @@
 #include "emulator/program/flops.hpp"
 #include "emulator/program/memory.hpp"
 #include "emulator/program/volume.hpp"
+#include "emulator/report/wording.hpp"
 
 namespace traindyno {
 
@@ -260,13 +261,14 @@ std::string devices_with(std::vector<MachineProfile> machines, Bytes needed) {
 void add_memory(Text& text, const DescribeRequest& request, const RankCost& cost) {
     const TrainingSetup& setup = request.setup;
     line(text,
-         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{}{}{})",
+         "\nMemory of a rank ({}, {}, micro-batch {}, recompute {}{}{}{}{})",
          to_string(request.layout),
          described(setup.precision),
          setup.micro_batch,
          to_string(setup.recompute),
          setup.zero == Zero::none ? "" : fmt::format(", zero {}", to_string(setup.zero)),
          setup.sequence_parallel == SequenceParallel::on ? ", sequence parallel" : "",
+         request.layout.cp > 1 ? ", " + context_text(setup) : "",
          request.layout.pp > 1 ? fmt::format(", stage {} needs most", cost.stage.value()) : "");
     for (const MemoryItem& item : cost.memory) {
         line(text, "  {:<16}{:>12}", item.name, format_bytes(item.bytes));

@@ -47,7 +47,7 @@ constexpr std::array commands{
 
 std::vector<std::string> flag_names(unsigned bit) {
     std::vector<std::string> names;
-    for (const FlagSpec& spec : flag_table) {
+    for (const FlagSpec& spec : flag_table()) {
         if ((spec.commands & bit) != 0) {
             names.emplace_back(spec.name);
         }
@@ -56,11 +56,11 @@ std::vector<std::string> flag_names(unsigned bit) {
 }
 
 const FlagSpec* find_spec(std::string_view name, unsigned bit) {
-    const auto* const found =
-        std::find_if(flag_table.begin(), flag_table.end(), [&](const FlagSpec& spec) {
-            return spec.name == name && (spec.commands & bit) != 0;
-        });
-    return found == flag_table.end() ? nullptr : found;
+    const std::vector<FlagSpec>& table = flag_table();
+    const auto found = std::find_if(table.begin(), table.end(), [&](const FlagSpec& spec) {
+        return spec.name == name && (spec.commands & bit) != 0;
+    });
+    return found == table.end() ? nullptr : &*found;
 }
 
 /// One command as CLI11 sees it; the strings it fills must stay where they are.
@@ -76,7 +76,7 @@ void declare(CLI::App& root, Subcommand& subcommand) {
     subcommand.app =
         root.add_subcommand(std::string(subcommand.spec->name), std::string(subcommand.spec->help));
     subcommand.app->allow_extras();
-    for (const FlagSpec& spec : flag_table) {
+    for (const FlagSpec& spec : flag_table()) {
         if ((spec.commands & subcommand.spec->bit) == 0) {
             continue;
         }

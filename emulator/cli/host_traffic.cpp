@@ -68,10 +68,7 @@ std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
     if (request.device == DeviceKind::cuda || request.collectives == Carrier::mpi) {
         return nullptr;
     }
-    const std::string& own = hosts[world.rank().index()];
-    const auto first = std::find(hosts.begin(), hosts.end(), own);
-    const auto color = static_cast<std::int32_t>(first - hosts.begin());
-    const std::unique_ptr<Communicator> host = world.split(color, world.rank().value());
+    const std::unique_ptr<Communicator> host = split_by_host(world, hosts);
     if (host->size() == 1) {
         return nullptr;
     }
@@ -82,11 +79,19 @@ std::shared_ptr<SharedHeap> make_host_heap(Communicator& world,
     }
 }
 
-HostMemory lender_of(const RankResources& resources) {
-    if (!resources.heap) {
+std::unique_ptr<Communicator> split_by_host(Communicator& world,
+                                            const std::vector<std::string>& hosts) {
+    const std::string& own = hosts[world.rank().index()];
+    const auto first = std::find(hosts.begin(), hosts.end(), own);
+    const auto color = static_cast<std::int32_t>(first - hosts.begin());
+    return world.split(color, world.rank().value());
+}
+
+HostMemory lender_of(const std::shared_ptr<SharedHeap>& heap) {
+    if (!heap) {
         return {};
     }
-    return [heap = resources.heap](std::size_t bytes) { return heap->lend(bytes); };
+    return [heap](std::size_t bytes) { return heap->lend(bytes); };
 }
 
 std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
@@ -102,7 +107,7 @@ std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,
                         .table = resources.tuning,
                         .fixed = request.collectives};
     if (request.device == DeviceKind::cpu) {
-        options.lend = lender_of(resources);
+        options.lend = lender_of(resources.heap);
     }
     return make_auto_communicator(ranks.split(0, ranks.rank().value()), std::move(options));
 }

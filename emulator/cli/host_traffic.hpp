@@ -27,8 +27,13 @@ void read_host_traffic(const FlagReader& read, MeasureRequest& request, Problems
                                                          const std::vector<std::string>& hosts,
                                                          const MeasureRequest& request);
 
-/// Arrays that are communicated come from memory that the other ranks of the host can address.
-[[nodiscard]] HostMemory lender_of(const RankResources& resources);
+/// The ranks of this rank's host, in rank order. Collective.
+[[nodiscard]] std::unique_ptr<Communicator> split_by_host(Communicator& world,
+                                                          const std::vector<std::string>& hosts);
+
+/// Arrays that are communicated come from memory that the other ranks of the host can address;
+/// nothing without a heap.
+[[nodiscard]] HostMemory lender_of(const std::shared_ptr<SharedHeap>& heap);
 
 /// Backend::make_traffic; the choices made are added to `resources.tuning`.
 [[nodiscard]] std::unique_ptr<Communicator> make_host_traffic(Communicator& ranks,

@@ -12,7 +12,7 @@
 #include "collectives/mpi/session.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/number_ranges.hpp"
-#include "emulator/cli/environment.hpp"
+#include "emulator/cli/gpu_search.hpp"
 #include "emulator/device/cpu/binding.hpp"
 #include "emulator/gpu/device_choice.hpp"
 #include "emulator/study/launch_sanity.hpp"
@@ -148,25 +148,6 @@ void describe_clock(Communicator& world, LaunchVerdict& verdict) {
                               : "one monotonic clock shared by all ranks";
 }
 
-/// Ranks of this host that come before this one.
-std::int64_t local_rank_of(Communicator& world, const std::string& host) {
-    const std::vector<std::string> hosts = all_gather_text(world, host);
-    return std::count(hosts.begin(), hosts.begin() + world.rank().value(), host);
-}
-
-/// The GPU of this rank among those it sees.
-std::optional<GpuDescription> choose_gpu(Communicator& world,
-                                         const MeasureRequest& request,
-                                         const GpuInventory& gpus) {
-    if (request.device != DeviceKind::cuda) {
-        return std::nullopt;
-    }
-    const auto visible = static_cast<int>(gpus.devices.size());
-    const HostInfo host = this_host();
-    const std::int64_t local = local_rank_of(world, host.boot_id + host.name);
-    return gpus.devices.at(static_cast<std::size_t>(device_for(local, visible)));
-}
-
 RankFacts facts_of(Communicator& world,
                    const MeasureRequest& request,
                    const std::optional<GpuDescription>& gpu,
@@ -194,34 +175,12 @@ SanityPolicy policy_of(const MeasureRequest& request) {
 
 }  // namespace
 
-std::optional<std::string> gpu_disagreement(const std::vector<std::string>& problems) {
-    const auto sees_none = [](const std::string& problem) { return !problem.empty(); };
-    const auto lacking = std::count_if(problems.begin(), problems.end(), sees_none);
-    if (lacking == 0 || lacking == static_cast<std::ptrdiff_t>(problems.size())) {
-        return std::nullopt;
-    }
-    const auto first = std::find_if(problems.begin(), problems.end(), sees_none);
-    return fmt::format(
-        "{} of {} ranks see no GPU, rank {} first (on {}) give every rank one, or use --device cpu",
-        lacking,
-        problems.size(),
-        first - problems.begin(),
-        *first);
-}
-
-void require_agreement(Communicator& world, const GpuInventory& gpus) {
-    const std::string problem =
-        gpus.devices.empty() ? fmt::format("{}: {}", this_host().name, gpus.problem) : "";
-    if (const auto disagreement = gpu_disagreement(all_gather_text(world, problem))) {
-        throw LaunchError(*disagreement);
-    }
-}
-
 LaunchVerdict inspect_launch(Communicator& world,
                              const MeasureRequest& request,
                              const GpuInventory& gpus,
                              const std::string& arguments) {
-    const std::optional<GpuDescription> gpu = choose_gpu(world, request, gpus);
+    const std::optional<GpuDescription> gpu =
+        request.device == DeviceKind::cuda ? std::optional(gpu_of_rank(world, gpus)) : std::nullopt;
     const RankFacts mine = facts_of(world, request, gpu, arguments);
     const std::vector<RankFacts> facts = gather_facts(world, mine);
     const Findings findings = judge(placed(facts), policy_of(request));

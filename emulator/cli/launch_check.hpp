@@ -25,13 +25,6 @@ struct LaunchVerdict {
     double clock_error_seconds = 0;
 };
 
-/// Why ranks of one job cannot agree on a device: some see a GPU and some do not. `problems[r]` is
-/// "host: reason" where rank r sees none, else "". Nothing when they agree.
-[[nodiscard]] std::optional<std::string> gpu_disagreement(const std::vector<std::string>& problems);
-
-/// Collective over `world`. Throws LaunchError on all ranks when they disagree about GPUs.
-void require_agreement(Communicator& world, const GpuInventory& gpus);
-
 /// Collective over `world`. Throws LaunchError on all ranks when results would be meaningless.
 /// `gpus` are those that this process sees.
 [[nodiscard]] LaunchVerdict inspect_launch(Communicator& world,

@@ -11,6 +11,7 @@
 #include "emulator/cli/backends.hpp"
 #include "emulator/cli/commands.hpp"
 #include "emulator/cli/environment.hpp"
+#include "emulator/cli/gpu_search.hpp"
 #include "emulator/cli/host_traffic.hpp"
 #include "emulator/cli/import_flags.hpp"
 #include "emulator/cli/launch_check.hpp"
@@ -215,29 +216,6 @@ ExitCode gate(const MeasureRequest& request, const Study& study) {
 
 void append(std::vector<std::string>& list, const std::vector<std::string>& more) {
     list.insert(list.end(), more.begin(), more.end());
-}
-
-/// GPUs of this host, where the job may want one. Comes before anything else of CUDA and NCCL.
-GpuInventory look_for_gpus(const Flags& flags, WorldRank rank) {
-    if (!may_use_gpu(flags)) {
-        return {};
-    }
-    if (!has_nvidia_driver()) {
-        return {.devices = {}, .libraries = {}, .problem = "NVIDIA's driver is not installed"};
-    }
-    if (GpuModule* module = find_gpu_module().module; module != nullptr) {
-        module->set_up(flags.given("share-gpu") ? GpuSharing::allowed : GpuSharing::refused, rank);
-    }
-    return gpu_inventory();
-}
-
-/// The same, once all ranks see some or none: or only some would be refused, and wait for the rest.
-GpuInventory agree_on_gpus(Communicator& world, const Flags& flags, WorldRank rank) {
-    GpuInventory gpus = look_for_gpus(flags, rank);
-    if (may_use_gpu(flags)) {
-        require_agreement(world, gpus);
-    }
-    return gpus;
 }
 
 /// Begins the study on rank 0. Returns on all ranks which planned points are done.

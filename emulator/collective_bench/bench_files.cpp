@@ -75,6 +75,7 @@ std::string bench_json(const BenchHeader& header, const std::vector<BenchRow>& r
                                     {"created", header.created},
                                     {"command", header.command},
                                     {"mpi", header.mpi},
+                                    {"buffers", header.buffers},
                                     {"hosts", nlohmann::ordered_json::array()},
                                     {"flags_raised", header.flags_raised},
                                     {"rows", nlohmann::ordered_json::array()}};

@@ -16,6 +16,7 @@ struct BenchHeader {
     std::string created;  ///< ISO 8601
     std::string command;
     std::string mpi;
+    std::string buffers;  ///< the memory they lie in
     std::vector<HostInfo> hosts;
     std::vector<std::string> flags_raised;  ///< what makes the figures worth less
 };

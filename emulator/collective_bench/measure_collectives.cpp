@@ -13,7 +13,6 @@
 #include "collectives/control.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/quantity_text.hpp"
-#include "emulator/collective_bench/bench_buffers.hpp"
 #include "emulator/collective_bench/bench_pattern.hpp"
 #include "emulator/study/statistics.hpp"
 
@@ -66,7 +65,7 @@ class Measurement {
     Measurement(Communicator& control,
                 const std::vector<Contender>& contenders,
                 const BenchPlan& plan,
-                const BenchBuffers& buffers,
+                const BenchBuffers& memory,
                 const OpShape& shape,
                 Placement placement)
         : control_(control),
@@ -74,7 +73,9 @@ class Measurement {
           plan_(plan),
           shape_(shape),
           placement_(placement),
-          buffers_(buffers.of(plan.what, shape, placement, control.rank())),
+          memory_(memory),
+          buffers_(memory.of(plan.what, shape, placement, control.rank())),
+          host_(memory.on_host(plan.what, shape, placement, control.rank())),
           seconds_(contenders.size()) {}
 
     [[nodiscard]] std::vector<BenchRow> rows(std::uint64_t& round,
@@ -91,8 +92,9 @@ class Measurement {
   private:
     void time() {
         // Zeros stay zeros however often they are summed.
-        std::fill(buffers_.in.begin(), buffers_.in.end(), std::byte{0});
-        std::fill(buffers_.out.begin(), buffers_.out.end(), std::byte{0});
+        std::fill(host_.in.begin(), host_.in.end(), std::byte{0});
+        std::fill(host_.out.begin(), host_.out.end(), std::byte{0});
+        memory_.to_operation(host_, buffers_);
         for (const Contender& contender : contenders_) {
             for (std::int64_t i = 0; i < plan_.warm_up; ++i) {
                 run_once(*contender.communicator, plan_.what, buffers_.in, buffers_.out);
@@ -161,14 +163,16 @@ class Measurement {
 
     [[nodiscard]] PatternVerdict checked(Communicator& group, std::uint64_t round) const {
         const BenchPattern pattern(plan_.what, control_.size(), round);
-        BenchPattern::poison(buffers_.out);
+        BenchPattern::poison(host_.out);
         if (plan_.what.op != BenchOp::broadcast) {
-            pattern.fill(buffers_.in, control_.rank());
+            pattern.fill(host_.in, control_.rank());
         } else if (control_.rank() == plan_.what.root) {
-            pattern.fill(buffers_.out, control_.rank());
+            pattern.fill(host_.out, control_.rank());
         }
+        memory_.to_operation(host_, buffers_);
         run_once(group, plan_.what, buffers_.in, buffers_.out);
-        return pattern.check(buffers_.out, control_.rank(), shape_.count);
+        memory_.to_host(buffers_, host_);
+        return pattern.check(host_.out, control_.rank(), shape_.count);
     }
 
     void complain(const BenchRow& row,
@@ -197,7 +201,9 @@ class Measurement {
     const BenchPlan& plan_;
     OpShape shape_;
     Placement placement_;
+    const BenchBuffers& memory_;
     OpBuffers buffers_;
+    OpBuffers host_;                            ///< where the host writes and reads buffers_
     std::vector<std::vector<double>> seconds_;  ///< by contender and iteration, on this rank
 };
 
@@ -254,7 +260,7 @@ std::vector<std::string> measure_collectives(Communicator& control,
                                              const BenchPlan& plan,
                                              const BenchListener& listener) {
     TD_EXPECT(!contenders.empty() && !plan.shapes.empty() && plan.iterations > 0);
-    const BenchBuffers buffers(plan.shapes.back(), plan.what.type);
+    const BenchBuffers buffers(plan.shapes.back(), plan.what.type, plan.memory);
     std::vector<std::string> complaints;
     std::uint64_t round = 0;
     for (const OpShape& shape : plan.shapes) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collectives/communicator.hpp"
+#include "emulator/collective_bench/bench_buffers.hpp"
 #include "emulator/collective_bench/bench_row.hpp"
 
 namespace traindyno {
@@ -27,6 +28,7 @@ struct BenchPlan {
     std::int64_t warm_up = 5;
     std::int64_t checks = 1;  ///< operations compared with their expected result, per row
     BenchModel model{};       ///< may be empty
+    BenchMemory memory = ordinary_memory();
 };
 
 /// Called on every rank, in the same order.

@@ -33,6 +33,13 @@ bool is_compute(Lane lane) {
     return lane == Lane::compute;
 }
 
+/// Ranks with different parts of the sequences attend to different numbers of others.
+bool cuts_sequences(const StepProgram& program) {
+    return std::any_of(program.groups.begin(), program.groups.end(), [](const Group& group) {
+        return group.kind == GroupKind::cp;
+    });
+}
+
 Pending begin(Communicator& group,
               const Collective& op,
               std::span<const std::byte> in,
@@ -185,7 +192,8 @@ void Engine::post(OpIndex index, LaneState& lane) {
 Urgency Engine::urgency(OpIndex index) const {
     const auto& op = std::get<CommOp>(order_.block_op(index).op);
     const GroupKind kind = order_.program().groups[group_id(op).index()].kind;
-    const bool equal_programs = kind == GroupKind::tp || kind == GroupKind::dp;
+    const bool equal_programs =
+        kind == GroupKind::tp || (kind == GroupKind::dp && !cuts_sequences(order_.program()));
     const bool blocks = equal_programs && schedule_.runs_alone(index);
     TD_EXPECT(!blocks || (communications_in_flight_ == 0 && submitted_ == harvested_));
     return blocks && options_.waiting == Waiting::poll ? Urgency::immediate : Urgency::background;

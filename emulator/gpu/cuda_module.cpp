@@ -6,6 +6,7 @@
 
 #include "collectives/nccl/nccl_set_up.hpp"
 #include "emulator/gpu/cuda_backend.hpp"
+#include "emulator/gpu/cuda_traffic.hpp"
 #include "emulator/gpu/inventory.hpp"
 #include "emulator/gpu/module.hpp"
 
@@ -21,6 +22,11 @@ class CudaModule final : public GpuModule {
 
     [[nodiscard]] std::unique_ptr<Backend> make_backend(const GpuOptions& options) override {
         return make_cuda_backend(options);
+    }
+
+    [[nodiscard]] std::unique_ptr<GpuTraffic> make_traffic(int ordinal,
+                                                           const NcclOptions& nccl) override {
+        return make_cuda_traffic(ordinal, nccl);
     }
 
     [[nodiscard]] std::vector<std::string> network() override {

@@ -17,6 +17,11 @@ enum class GpuCollectives : std::uint8_t {
     mpi,   ///< MPI on host memory: copied down before and up after
 };
 
+template <>
+struct EnumNames<GpuCollectives> {
+    static constexpr auto names = enum_table<GpuCollectives>("nccl", "mpi");
+};
+
 struct GpuOptions {
     CudaOptions device;
     GpuCollectives collectives = GpuCollectives::nccl;

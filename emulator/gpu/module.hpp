@@ -12,6 +12,7 @@
 #include "emulator/base/units.hpp"
 #include "emulator/engine/backend.hpp"
 #include "emulator/gpu/gpu_options.hpp"
+#include "emulator/gpu/gpu_traffic.hpp"
 
 namespace traindyno {
 
@@ -56,6 +57,10 @@ class GpuModule {
 
     /// Makes options.device.ordinal the current device of this thread.
     [[nodiscard]] virtual std::unique_ptr<Backend> make_backend(const GpuOptions& options) = 0;
+
+    /// Makes `ordinal` the current device of this thread.
+    [[nodiscard]] virtual std::unique_ptr<GpuTraffic> make_traffic(int ordinal,
+                                                                   const NcclOptions& nccl) = 0;
 
     /// What NCCL's log says about the network it chose. Grows as communicators are made.
     [[nodiscard]] virtual std::vector<std::string> network() = 0;

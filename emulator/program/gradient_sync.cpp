@@ -14,9 +14,13 @@ Slice gradients_at(std::int64_t offset, std::int64_t elements) {
     return {.space = Space::gradient, .offset = offset, .elements = elements};
 }
 
-/// One is filled while the other is on the wire.
-std::int64_t buffers_of_layers(const TrainingSetup& setup) {
-    return setup.overlap_gradients == Overlap::on ? 2 : 1;
+/// One is filled while the other is on the wire, if there is another.
+std::int64_t buffers_of_layers(const StageContext& stage,
+                               const TrainingSetup& setup,
+                               std::int64_t micro_batches) {
+    return setup.overlap_gradients == Overlap::on && stage.parameters.layers * micro_batches > 1
+               ? 2
+               : 1;
 }
 
 std::int64_t largest_of(const std::vector<Bucket>& buckets) {
@@ -43,7 +47,7 @@ GradientSync::GradientSync(StepProgram& program,
       expert_buckets_(stage.parameters.expert_buckets),
       buffers_(stage.parameters,
                kept_elements(stage.parameters, stage.sharding),
-               buffers_of_layers(setup)),
+               buffers_of_layers(stage, setup, micro_batches)),
       reductions_(buffers_.all().size()) {}
 
 std::int64_t GradientSync::extent() const {

@@ -28,7 +28,8 @@ std::int64_t keys_of(const Attention& op) {
 /// FLOPs of one product over the score matrix of an attention, all heads and sequences.
 template <class Attention>
 Flops score_product(const Attention& op) {
-    const auto positions = static_cast<double>(op.batch * op.seq);
+    const std::int64_t mirrored = op.mask == AttentionMask::none ? 2 : 1;
+    const auto positions = static_cast<double>(mirrored * op.batch * op.seq);
     return Flops{2 * positions * static_cast<double>(keys_of(op) * op.heads * op.head_size)};
 }
 

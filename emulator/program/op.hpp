@@ -151,8 +151,8 @@ enum class ElementwiseKind : std::uint8_t {
     // Attention over a sequence in parts (context parallelism).
     slice_columns,    ///< x[t,m] -> y[t,n]: its last n columns
     join_columns,     ///< x[t,n-k], y[t,k] -> z[t,n]
-    attention_merge,  ///< context[t,n], statistics, those over other keys -> context, statistics
-                      ///< over both, in place; of one sequence
+    attention_merge,  ///< context[t,n], statistics, those over other keys [heads, t] -> both over
+                      ///< all keys, in place: of one sequence's last t queries
 };
 
 template <>
@@ -266,8 +266,10 @@ using ComputeOp =
 using CommOp = std::variant<Collective, Send, Recv>;
 using Op = std::variant<ComputeOp, CommOp>;
 
-/// Floating-point operations that `op` executes. Causal attention counts the full square, as the
-/// papers do (Narayanan et al., SC'21, appendix); element-wise kernels count none.
+/// Floating-point operations of `op`. Causal attention counts the full square, as the papers do
+/// (Narayanan et al., SC'21, appendix). Of a sequence in parts, attention to another part counts
+/// twice, for itself and for its mirror image above the diagonal, which nobody computes: so the
+/// parts add up to the square. Element-wise kernels count none.
 [[nodiscard]] Flops flops(const ComputeOp& op);
 
 /// What `step` updates or reads in `space`.

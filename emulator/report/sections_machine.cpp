@@ -157,6 +157,11 @@ Table model_table(const Study& study) {
     add("Gradient overlap", std::string(to_string(setup.overlap_gradients)));
     add("Transfer overlap", std::string(to_string(setup.overlap_p2p)));
     add("Sequence parallelism", std::string(to_string(setup.sequence_parallel)));
+    if (std::any_of(study.points.begin(), study.points.end(), [](const Point& point) {
+            return point.layout.cp > 1;
+        })) {
+        add("Context parallelism", context_text(setup));
+    }
     add("Tensor-parallel overlap", std::string(to_string(setup.overlap_tp)));
     if (setup.zero != Zero::none) {
         add("ZeRO stage", std::string(to_string(setup.zero)));

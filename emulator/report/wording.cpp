@@ -40,6 +40,12 @@ std::string grouped(double value) {
     return grouped(static_cast<std::int64_t>(std::llround(value)));
 }
 
+std::string context_text(const TrainingSetup& setup) {
+    return fmt::format("{} of keys and values, {} parts",
+                       to_string(setup.context_exchange),
+                       to_string(setup.context_balance));
+}
+
 std::string layout_text(const Layout& layout) {
     std::string text;
     const auto add = [&](std::string_view name, std::int64_t size) {

@@ -15,6 +15,9 @@ namespace traindyno {
 [[nodiscard]] std::string layout_text(const Layout& layout);    ///< "tp2 pp2 dp4", sizes above 1
 [[nodiscard]] std::string interval_text(const std::array<double, 2>& shares);  ///< "79.5 to 82.1 %"
 
+/// "ring of keys and values, zigzag parts"
+[[nodiscard]] std::string context_text(const TrainingSetup& setup);
+
 [[nodiscard]] std::string ranks_title(const Point& point);  ///< "8 ranks", unbroken
 
 /// Half the width of the median's interval, relative to the median.

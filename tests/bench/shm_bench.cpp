@@ -59,10 +59,11 @@ double load() {
 }
 
 void print_head(const MpiSession& session) {
-    fmt::print("{}, {} ranks, sum out of place; us per call, x: times faster than MPI, copies x: "
-               "what copies of the message alone would reach\n",
-               MpiSession::version(),
-               session.size());
+    fmt::print(
+        "{}, {} ranks, sum out of place; us per call, x: times faster than MPI, copies x: "
+        "what copies of the message alone would reach\n",
+        MpiSession::version(),
+        session.size());
     fmt::print("{:<14} {:>4} {:>7} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7} {:>8} {:>8} {:>6}\n",
                "operation",
                "type",
@@ -83,20 +84,21 @@ void print(const Line& line, const Samples& samples, const std::vector<Target>& 
     const auto faster = [&](Way way) {
         return median_ratio(of(samples, Way::mpi), of(samples, way));
     };
-    fmt::print("{:<14} {:>4} {:>7} {:>10.2f} {:>10.2f} {:>10.2f} {:>10.2f} {:>7.2f} {:>7.2f} "
-               "{:>8.2f} {:>8.2f} {:>6.1f}\n",
-               name_of(line.operation),
-               to_string(line.type),
-               line.bytes / kib,
-               us(Way::mpi),
-               us(Way::heap),
-               us(Way::ordinary),
-               us(Way::copies),
-               faster(Way::heap),
-               faster(Way::ordinary),
-               faster(Way::copies),
-               median_ratio(of(samples, Way::heap), of(samples, Way::copies)),
-               load());
+    fmt::print(
+        "{:<14} {:>4} {:>7} {:>10.2f} {:>10.2f} {:>10.2f} {:>10.2f} {:>7.2f} {:>7.2f} "
+        "{:>8.2f} {:>8.2f} {:>6.1f}\n",
+        name_of(line.operation),
+        to_string(line.type),
+        line.bytes / kib,
+        us(Way::mpi),
+        us(Way::heap),
+        us(Way::ordinary),
+        us(Way::copies),
+        faster(Way::heap),
+        faster(Way::ordinary),
+        faster(Way::copies),
+        median_ratio(of(samples, Way::heap), of(samples, Way::copies)),
+        load());
     for (const Target& target : targets) {
         fmt::print("    {}\n", to_text(target));
     }
@@ -146,7 +148,8 @@ Options options_from(int argc, char** argv) {
         } else if (name == "--largest") {
             options.largest = std::stoll(value) * mib;
         } else {
-            throw ConfigError({fmt::format("unknown option {} see the head of shm_bench.cpp", name)});
+            throw ConfigError(
+                {fmt::format("unknown option {} see the head of shm_bench.cpp", name)});
         }
     }
     return options;

@@ -49,10 +49,11 @@ std::vector<Target> targets_of(const Line& line, const Samples& samples) {
         times_faster("heap, x MPI", Way::heap, Way::mpi, part * (large ? 6 : 4));
     }
     if (whole && (medium || large)) {
-        targets.push_back({.what = "heap, x copies' time",
-                           .bound = Bound::at_most,
-                           .value = 1.2,
-                           .figure = median_ratio(of(samples, Way::heap), of(samples, Way::copies))});
+        targets.push_back(
+            {.what = "heap, x copies' time",
+             .bound = Bound::at_most,
+             .value = 1.2,
+             .figure = median_ratio(of(samples, Way::heap), of(samples, Way::copies))});
     }
     if (large) {
         times_faster("ordinary, x MPI", Way::ordinary, Way::mpi, part * 3.5);

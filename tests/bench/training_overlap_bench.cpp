@@ -55,8 +55,8 @@ struct Result {
     double communicating = 0;  ///< processor time that communication takes of all ranks' threads
 };
 
-/// Gradients are reduced layer by layer: those of the first layer and the embedding, a twelfth of
-/// all, come last and have nothing to hide behind.
+/// Gradients are reduced layer by layer: those of the first layer and the embedding, a thirteenth
+/// of all, come last and have nothing to hide behind.
 Model model_of() {
     return {.name = "overlap",
             .layers = 16,

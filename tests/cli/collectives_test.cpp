@@ -122,6 +122,31 @@ TEST(Collectives, by_every_algorithm_stand_side_by_side) {
     expect_right(result, 3, 16);
 }
 
+TEST(Collectives, find_buffers_that_all_ranks_address) {
+    const TemporaryFolder folder;
+    const ProcessResult result =
+        run_job(folder,
+                2,
+                "collectives --buffers shared -b 100 -e 1M -f 100 -n 3 -w 1 --collectives "
+                "mpi,shm,auto --json r.json");
+    expect_right(result, 2, 9);
+    EXPECT_NE(result.out.find("# buffers: shared\n"), std::string::npos) << result.out;
+    std::ifstream file(folder.path() / "r.json");
+    EXPECT_EQ(nlohmann::json::parse(file)["buffers"], "shared");
+}
+
+TEST(Collectives, of_gpus_are_refused_where_there_is_none) {
+    const TemporaryFolder folder;
+    const ProcessResult result =
+        run_command(fmt::format("CUDA_VISIBLE_DEVICES= '{}' collectives --device cuda -e 1K",
+                                TRAINDYNO_EXECUTABLE),
+                    folder.path());
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("--device: there is no GPU to use here ("), std::string::npos)
+        << result.err;
+}
+
 TEST(Collectives, refuse_bad_input_once_with_all_problems) {
     const TemporaryFolder folder;
     const ProcessResult result = run_job(

@@ -91,6 +91,10 @@ bool has_chunks(const Case& at) {
     return at.setup.schedule == Schedule::interleaved;
 }
 
+bool cuts_sequences(const Case& at) {
+    return at.layout.cp > 1;
+}
+
 bool cuts_tokens(const Case& at) {
     return at.setup.sequence_parallel == SequenceParallel::on;
 }
@@ -106,7 +110,7 @@ void group_queries(Case& at, std::int64_t queries) {
 
 /// As many replicas as the job has ranks for.
 void replicate(Case& at, std::int64_t dp) {
-    at.layout.dp = std::min(dp, most_ranks / (at.layout.tp * at.layout.pp));
+    at.layout.dp = std::min(dp, most_ranks / (at.layout.tp * at.layout.pp * at.layout.cp));
 }
 
 enum class StageShape : std::uint8_t { equal, long_first, long_last, alternating };
@@ -140,6 +144,9 @@ std::vector<Dimension> dimensions_of_job() {
     return {
         values("tp", &Layout::tp, {1, 2, 4}),
         values("pp", &Layout::pp, {1, 2, 3, 4}),
+        values("cp", &Layout::cp, {1, 1, 2, 4}),  // experts need 1
+        all("context-exchange", &TrainingSetup::context_exchange, cuts_sequences),
+        all("context-balance", &TrainingSetup::context_balance, cuts_sequences),
         derived("dp", {1, 2, 3, 4, 6, 8}, replicate),
         all("schedule", &TrainingSetup::schedule),
         values("virtual-stages", &TrainingSetup::virtual_stages, {1, 2, 3}, has_chunks),

@@ -51,7 +51,7 @@ struct Work {
 };
 
 /// The model's FLOPs with its vocabulary padded, the slots of its experts as they are routed, and
-/// without sequence parallelism every tensor-parallel rank running the routers.
+/// every tensor-parallel rank running the routers on all tokens that it has.
 Work work_of(const Case& at) {
     Model model = at.model;
     model.vocab = padded_vocab(model, at.layout);
@@ -61,15 +61,14 @@ Work work_of(const Case& at) {
               .attention = tokens * per_token.attention.value(),
               .logits = tokens * per_token.logits.value()};
     if (model.experts > 0) {
-        const std::int64_t parts =
-            at.setup.sequence_parallel == SequenceParallel::on ? at.layout.tp : 1;
-        const std::int64_t rows = at.setup.micro_batch * model.seq / parts;
+        const bool cut = at.setup.sequence_parallel == SequenceParallel::on;
+        const std::int64_t rows = at.setup.micro_batch * model.seq / (cut ? at.layout.tp : 1);
         const ExpertRoutes routes(model, at.layout, at.setup, rows);
         const auto layers = static_cast<double>(model.layers - model.dense_layers);
         const double slots = static_cast<double>(routes.sent()) / static_cast<double>(rows);
         work.linear += tokens * layers * (slots - static_cast<double>(model.top_k)) * 2 *
                        static_cast<double>(expert_parameters(model));
-        work.linear += tokens * layers * static_cast<double>(at.layout.tp / parts - 1) * 2 *
+        work.linear += tokens * layers * static_cast<double>(cut ? 0 : at.layout.tp - 1) * 2 *
                        static_cast<double>(model.hidden * model.experts);
     }
     return work;

@@ -28,6 +28,9 @@ struct Window {
     std::int64_t columns = 0;
     std::int64_t diagonal = 0;  ///< row r sees columns c <= r + diagonal
 
+    /// Where every row sees every column.
+    [[nodiscard]] static std::int64_t no_diagonal(std::int64_t columns) { return columns; }
+
     [[nodiscard]] std::int64_t visible(std::int64_t row) const {
         return std::min(columns, row + diagonal + 1);
     }
@@ -129,14 +132,19 @@ TD_CLONES float dot(const T* a, const T* b, std::int64_t n) {
     return sum;
 }
 
-/// Calls action(rows, first key, keys) for every key block that the query block at `first_query`
-/// sees any of.
+/// Calls action(window, first key) for every key block that the query block at `first_query` sees
+/// any of.
 template <class Action>
-void for_key_blocks(std::int64_t seq, std::int64_t first_query, const Action& action) {
-    const std::int64_t rows = std::min(query_block, seq - first_query);
-    const std::int64_t end = first_query + rows;
+void for_key_blocks(const AttentionShape& shape, std::int64_t first_query, const Action& action) {
+    const bool causal = shape.mask == AttentionMask::causal;
+    const std::int64_t rows = std::min(query_block, shape.seq - first_query);
+    const std::int64_t end = causal ? first_query + rows : shape.key_rows();
     for (std::int64_t key = 0; key < end; key += key_block) {
-        action(rows, key, std::min(key_block, end - key));
+        const std::int64_t columns = std::min(key_block, end - key);
+        action(Window{.rows = rows,
+                      .columns = columns,
+                      .diagonal = causal ? first_query - key : Window::no_diagonal(columns)},
+               key);
     }
 }
 
@@ -149,26 +157,34 @@ struct Attention::HeadView {
              const AttentionOperands& operands,
              std::int64_t sequence,
              std::int64_t head)
-        : width(shape.qkv_width()), context_width(shape.context_width()) {
+        : width(shape.qkv_width()),
+          kv_width(shape.kv_width()),
+          grad_width(shape.grad_query_width()),
+          context_width(shape.context_width()) {
+        const bool apart = shape.keys_apart();
         const std::int64_t d = shape.head_size;
         const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
-        const std::int64_t row = sequence * shape.seq * width;
-        const std::int64_t out = sequence * shape.seq * context_width + head * d;
-        key_column = (shape.heads + kv_head) * d;
+        const std::int64_t row = sequence * shape.seq;
+        const std::int64_t key_row = sequence * shape.key_rows() * kv_width;
+        const std::int64_t out = row * context_width + head * d;
+        key_column = ((apart ? 0 : shape.heads) + kv_head) * d;
         value_column = key_column + shape.kv_heads * d;
-        queries = operands.qkv.as<const T>() + row + head * d;
-        keys = operands.qkv.as<const T>() + row + key_column;
-        values = operands.qkv.as<const T>() + row + value_column;
+        queries = operands.qkv.as<const T>() + row * width + head * d;
+        const Operand& kv = apart ? operands.keys_values : operands.qkv;
+        keys = kv.as<const T>() + key_row + key_column;
+        values = kv.as<const T>() + key_row + value_column;
         context = operands.context.as<T>() + out;
         statistics = operands.statistics.as<float>() + (sequence * shape.heads + head) * shape.seq;
         if (operands.grad_qkv.data != nullptr) {
             grad_context = operands.grad_context.as<const T>() + out;
-            grad_sequence = operands.grad_qkv.as<T>() + row;
-            grad_queries = grad_sequence + head * d;
+            grad_queries = operands.grad_qkv.as<T>() + row * grad_width + head * d;
+            grad_kv = (apart ? operands.grad_keys_values : operands.grad_qkv).as<T>() + key_row;
         }
     }
 
-    std::int64_t width;          ///< between rows of queries, keys, values and their gradients
+    std::int64_t width;          ///< between rows of queries
+    std::int64_t kv_width;       ///< of keys, values and their gradients
+    std::int64_t grad_width;     ///< of gradients of queries
     std::int64_t context_width;  ///< between rows of the context and its gradient
     std::int64_t key_column = 0;
     std::int64_t value_column = 0;
@@ -178,8 +194,8 @@ struct Attention::HeadView {
     T* context = nullptr;
     float* statistics = nullptr;
     const T* grad_context = nullptr;  ///< this and below: backward only
-    T* grad_sequence = nullptr;
     T* grad_queries = nullptr;
+    T* grad_kv = nullptr;  ///< of the sequence, all heads
 };
 
 /// One thread's matrix products and scratch memory.
@@ -192,8 +208,8 @@ struct Attention::Thread {
     std::vector<float> rows;        ///< [query_block, head_size]: context or query gradient
     std::vector<float> maximum;     ///< [query_block]
     std::vector<float> sum;         ///< [query_block]
-    std::vector<float> grad_key;    ///< [seq, head_size], backward only
-    std::vector<float> grad_value;  ///< [seq, head_size], backward only
+    std::vector<float> grad_key;    ///< [keys, head_size], backward only
+    std::vector<float> grad_value;  ///< [keys, head_size], backward only
 
     /// Where probabilities go: over the scores in fp32, beside them in bf16.
     template <class T>
@@ -221,14 +237,15 @@ Attention::Attention(const AttentionShape& shape, DType precision, const Team& t
     const int before = omp_get_max_threads();
     omp_set_num_threads(1);  // each thread runs its own products
     const auto pair = static_cast<std::size_t>(query_block * key_block);
-    const auto head = static_cast<std::size_t>(shape.seq * shape.head_size);
+    const auto head = static_cast<std::size_t>(shape.key_rows() * shape.head_size);
     for (int i = 0; i < team.threads(); ++i) {
         auto thread = std::make_unique<Thread>();
         for (std::int64_t query = 0; query < shape.seq; query += query_block) {
-            for_key_blocks(shape.seq, query, [&](auto rows, auto /*key*/, auto columns) {
-                if (!thread->products.contains({rows, columns})) {
-                    thread->products.emplace(std::pair{rows, columns},
-                                             products_for(shape, precision, rows, columns));
+            for_key_blocks(shape, query, [&](const Window& window, auto /*key*/) {
+                const std::pair size{window.rows, window.columns};
+                if (!thread->products.contains(size)) {
+                    thread->products.emplace(
+                        size, products_for(shape, precision, window.rows, window.columns));
                 }
             });
         }
@@ -265,10 +282,10 @@ void Attention::forward_block(const AttentionOperands& operands,
     std::fill(thread.maximum.begin(), thread.maximum.end(), -1e30F);
     std::fill(thread.sum.begin(), thread.sum.end(), 0.0F);
     std::fill(thread.rows.begin(), thread.rows.end(), 0.0F);
-    for_key_blocks(shape_.seq, query, [&](auto rows, auto key, auto columns) {
-        BlockProducts& products = thread.products.at({rows, columns});
-        products.scores.run(at.queries + query * at.width, at.keys + key * at.width, scores);
-        online_softmax(Window{.rows = rows, .columns = columns, .diagonal = query - key},
+    for_key_blocks(shape_, query, [&](const Window& window, auto key) {
+        BlockProducts& products = thread.products.at({window.rows, window.columns});
+        products.scores.run(at.queries + query * at.width, at.keys + key * at.kv_width, scores);
+        online_softmax(window,
                        scale,
                        scores,
                        probabilities,
@@ -276,7 +293,7 @@ void Attention::forward_block(const AttentionOperands& operands,
                        thread.sum.data(),
                        thread.rows.data(),
                        d);
-        products.context.run(probabilities, at.values + key * at.width, thread.rows.data());
+        products.context.run(probabilities, at.values + key * at.kv_width, thread.rows.data());
     });
     const std::int64_t rows = std::min(query_block, shape_.seq - query);
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -310,22 +327,23 @@ void Attention::backward_block(const HeadView<T>& at, std::int64_t query, Thread
                               d);
     }
     std::fill(thread.rows.begin(), thread.rows.end(), 0.0F);
-    for_key_blocks(shape_.seq, query, [&](auto, auto key, auto columns) {
-        const Window window{.rows = rows, .columns = columns, .diagonal = query - key};
-        const T* keys = at.keys + key * at.width;
-        BlockProducts& products = thread.products.at({rows, columns});
+    for_key_blocks(shape_, query, [&](const Window& window, auto key) {
+        const T* keys = at.keys + key * at.kv_width;
+        BlockProducts& products = thread.products.at({window.rows, window.columns});
         products.scores.run(queries, keys, scores);
         softmax_again(window, scale, scores, probabilities, log_sum_exp);
         products.grad_value.run(probabilities, grad_context, thread.grad_value.data() + key * d);
         products.grad_probabilities.run(
-            grad_context, at.values + key * at.width, grad_probabilities);
+            grad_context, at.values + key * at.kv_width, grad_probabilities);
         softmax_gradient(window, probabilities, grad_probabilities, projection, grad_scores);
         products.grad_query.run(grad_scores, keys, thread.rows.data());
         products.grad_key.run(grad_scores, queries, thread.grad_key.data() + key * d);
     });
     for (std::int64_t row = 0; row < rows; ++row) {
-        scale_row(
-            thread.rows.data() + row * d, scale, at.grad_queries + (query + row) * at.width, d);
+        scale_row(thread.rows.data() + row * d,
+                  scale,
+                  at.grad_queries + (query + row) * at.grad_width,
+                  d);
     }
 }
 
@@ -348,8 +366,8 @@ void Attention::backward_group(const AttentionOperands& operands,
         }
     }
     const HeadView<T> at(shape_, operands, sequence, first);
-    for (std::int64_t row = 0; row < shape_.seq; ++row) {
-        T* to = at.grad_sequence + row * at.width;
+    for (std::int64_t row = 0; row < shape_.key_rows(); ++row) {
+        T* to = at.grad_kv + row * at.kv_width;
         scale_row(thread.grad_key.data() + row * d, scale, to + at.key_column, d);
         scale_row(thread.grad_value.data() + row * d, 1.0F, to + at.value_column, d);
     }

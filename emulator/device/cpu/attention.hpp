@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention by blocks: scores exist for one pair of a query block and a key block at a time.
+// Attention by blocks: scores exist for one pair of a query block and a key block at a time.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ struct AttentionOperands {
     Operand statistics;      ///< [batch, heads, seq] in fp32
     Operand grad_context{};  ///< backward only
     Operand grad_qkv{};      ///< backward only
+    // Where keys and values lie apart.
+    Operand keys_values{};
+    Operand grad_keys_values{};  ///< backward only
 };
 
 /// Attention of one shape and precision on one team. Forward: Milakov and Gimelshein's online

@@ -9,6 +9,7 @@ BlockProducts products_for(const AttentionShape& shape,
                            std::int64_t columns) {
     const std::int64_t d = shape.head_size;
     const std::int64_t qkv = shape.qkv_width();
+    const std::int64_t kv = shape.kv_width();
     const std::int64_t context = shape.context_width();
     const auto row_product = [&](std::int64_t stride_a) {  // [rows, d] x [columns, d]^T
         return GemmShape{.m = rows,
@@ -16,7 +17,7 @@ BlockProducts products_for(const AttentionShape& shape,
                          .k = d,
                          .transpose_b = Transpose::yes,
                          .stride_a = stride_a,
-                         .stride_b = qkv,
+                         .stride_b = kv,
                          .stride_c = columns,
                          .type_a = type,
                          .type_b = type};
@@ -26,7 +27,7 @@ BlockProducts products_for(const AttentionShape& shape,
                              .k = columns,
                              .accumulate = Accumulate::yes,
                              .stride_a = columns,
-                             .stride_b = qkv,
+                             .stride_b = kv,
                              .stride_c = d,
                              .type_a = type,
                              .type_b = type};

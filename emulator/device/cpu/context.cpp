@@ -29,16 +29,19 @@ void merge(const Elementwise& op,
            std::span<const Operand> writes,
            const KernelContext& context) {
     const std::int64_t columns = op.columns;
-    const std::int64_t words =
-        reads[1].elements * element_size(reads[1].dtype) / static_cast<std::int64_t>(sizeof(float));
-    const std::int64_t heads = words / op.rows;
+    const auto words = [](const Operand& statistics) {
+        return statistics.elements * element_size(statistics.dtype) /
+               static_cast<std::int64_t>(sizeof(float));
+    };
+    const std::int64_t heads = words(reads[3]) / op.rows;
     const std::int64_t head_size = columns / heads;
-    auto* statistics = writes[1].as<float>();
+    const std::int64_t queries = words(reads[1]) / heads;
+    float* statistics = writes[1].as<float>() + queries - op.rows;
     const auto* other_statistics = reads[3].as<const float>();
     const auto run = [&](std::int64_t begin, std::int64_t end, int /*thread*/) {
         for (std::int64_t row = begin; row < end; ++row) {
             for (std::int64_t head = 0; head < heads; ++head) {
-                float& mine = statistics[head * op.rows + row];
+                float& mine = statistics[head * queries + row];
                 const float other = other_statistics[head * op.rows + row];
                 const float largest = std::max(mine, other);
                 const float weight = std::exp(mine - largest);

@@ -106,19 +106,24 @@ void CpuExecutor::run_op(const MatMul& op, const Task& task) {
 }
 
 void CpuExecutor::run_op(const AttentionForward& op, const Task& task) {
+    const bool apart = op.keys > 0;
     attentions_.at(shape_of(op))
         ->forward({.qkv = resolve(op.qkv, task),
                    .context = resolve(op.context, task),
-                   .statistics = resolve(op.statistics, task)});
+                   .statistics = resolve(op.statistics, task),
+                   .keys_values = apart ? resolve(op.keys_values, task) : Operand{}});
 }
 
 void CpuExecutor::run_op(const AttentionBackward& op, const Task& task) {
+    const bool apart = op.keys > 0;
     attentions_.at(shape_of(op))
         ->backward({.qkv = resolve(op.qkv, task),
                     .context = resolve(op.context, task),
                     .statistics = resolve(op.statistics, task),
                     .grad_context = resolve(op.grad_context, task),
-                    .grad_qkv = resolve(op.grad_qkv, task)});
+                    .grad_qkv = resolve(op.grad_qkv, task),
+                    .keys_values = apart ? resolve(op.keys_values, task) : Operand{},
+                    .grad_keys_values = apart ? resolve(op.grad_keys_values, task) : Operand{}});
 }
 
 void CpuExecutor::run_op(const Elementwise& op, const Task& task) {

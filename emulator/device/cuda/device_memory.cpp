@@ -5,7 +5,8 @@
 
 namespace traindyno {
 
-DeviceMemory::DeviceMemory(const StepProgram& program) : storage_(storage_type(program.precision)) {
+DeviceMemory::DeviceMemory(const StepProgram& program)
+    : storage_(storage_type(program.precision)), gradient_(program.gradient_type) {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
         const auto space = static_cast<Space>(i);
         arrays_[i] = DeviceBytes(size_of(extent_of(program.extents, space), dtype(space)));

@@ -32,9 +32,10 @@ class DeviceMemory {
               cudaStream_t stream) const;
 
   private:
-    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_); }
+    [[nodiscard]] DType dtype(Space space) const { return dtype_of(space, storage_, gradient_); }
 
     DType storage_;
+    DType gradient_;
     std::array<DeviceBytes, enum_count<Space>> arrays_;
 };
 

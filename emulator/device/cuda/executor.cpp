@@ -30,19 +30,7 @@ void for_each_compute_op(const StepProgram& program, Visit&& visit) {
     }
 }
 
-/// cuBLASLt would add bf16 products to bf16, but the kernels that sum columns and rows write fp32.
-void require_fp32_gradients(const StepProgram& program) {
-    if (program.gradient_type != DType::fp32) {
-        throw ConfigError({fmt::format(
-            "--gradient-type {}: the cuda device cannot keep main gradients in it (its "
-            "kernels accumulate them in fp32) use --gradient-type fp32, or --device "
-            "timed",
-            to_string(program.gradient_type))});
-    }
-}
-
 std::optional<Fp8Plan> fp8_plan_of(const StepProgram& program) {
-    require_fp32_gradients(program);  // the first member that looks at the program
     if (program.precision != Precision::fp8) {
         return std::nullopt;
     }
@@ -62,6 +50,7 @@ CudaExecutor::CudaExecutor(const StepProgram& program,
                            cudaStream_t stream)
     : options_(options),
       storage_(storage_type(program.precision)),
+      gradient_(program.gradient_type),
       stream_(stream),
       multiprocessors_(multiprocessors_of(options.ordinal)),
       gemms_(options.plan_cache),
@@ -260,7 +249,7 @@ std::byte* CudaExecutor::address(const Slice& slice, const Task& task) const {
 
 void CudaExecutor::add_bias_gradient(const ProductLaunch& launch, const Task& task) {
     // The vector has the type of the product's result (cublasLt.h, BIAS_DATA_TYPE).
-    const DType type = dtype_of(launch.step.output.space, storage_);
+    const DType type = dtype_of(launch.step.output.space, storage_, gradient_);
     const Operand stored{
         .data = bias_gradient_.data(), .elements = launch.step.bias.elements, .dtype = type};
     const Operand gradient = memory_->operand(launch.step.bias, task);

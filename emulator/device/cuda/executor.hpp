@@ -55,6 +55,7 @@ class CudaExecutor {
 
     CudaOptions options_;
     DType storage_;
+    DType gradient_;
     cudaStream_t stream_;
     int multiprocessors_ = 0;
     GemmLibrary gemms_;

@@ -50,8 +50,11 @@ Elementwise op_of(ElementwiseKind kind, std::int64_t rows, std::int64_t columns)
 
 }  // namespace
 
-KernelTimer::KernelTimer(DType storage, int multiprocessors)
-    : storage_(storage), multiprocessors_(multiprocessors), stream_(make_stream()) {}
+KernelTimer::KernelTimer(DType storage, DType gradient, int multiprocessors)
+    : storage_(storage),
+      gradient_(gradient),
+      multiprocessors_(multiprocessors),
+      stream_(make_stream()) {}
 
 double KernelTimer::microseconds(ElementwiseKind kind, std::int64_t rows, std::int64_t columns) {
     const auto [known, is_new] = known_.try_emplace({kind, rows, columns}, 0.0);
@@ -67,7 +70,7 @@ double KernelTimer::measure(const Elementwise& op) const {
     const auto place = [&](const std::vector<Slice>& slices) {
         std::vector<Operand> operands;
         for (const Slice& slice : slices) {
-            const DType type = dtype_of(slice.space, storage_);
+            const DType type = dtype_of(slice.space, storage_, gradient_);
             const DeviceBytes& bytes = memory.emplace_back(size_of(slice.elements, type));
             operands.push_back({.data = bytes.data(), .elements = slice.elements, .dtype = type});
             cuda::fill_random(operands.back(), 1.0F, 1, stream_.get());

@@ -13,8 +13,8 @@ namespace traindyno {
 
 class KernelTimer {
   public:
-    /// `storage`: type of activations and weights.
-    KernelTimer(DType storage, int multiprocessors);
+    /// `storage`: type of activations and weights; `gradient`: of main gradients.
+    KernelTimer(DType storage, DType gradient, int multiprocessors);
 
     /// Microseconds of one launch of `kind` on rows x columns, a kind with operands of that shape
     /// (bias_add, bias_gradient, gelu_*). Measured once per shape; waits for the device.
@@ -26,6 +26,7 @@ class KernelTimer {
     [[nodiscard]] double measure(const Elementwise& op) const;
 
     DType storage_;
+    DType gradient_;
     int multiprocessors_;
     CudaStream stream_;
     std::map<std::tuple<ElementwiseKind, std::int64_t, std::int64_t>, double> known_;

@@ -43,8 +43,7 @@ std::int32_t alignment_in(const StepProgram& program,
         }
         for (const Slice* slice : slices) {
             const std::int64_t element = task.base_of(slice->space) + slice->offset;
-            const std::int64_t byte =
-                element * element_size(dtype_of(slice->space, storage_type(program.precision)));
+            const std::int64_t byte = element * element_size(dtype_in(program, slice->space));
             alignment = std::min(alignment, alignment_at(byte));
         }
     }
@@ -84,8 +83,8 @@ GemmType type_of(const Fp8Operand& operand) {
 
 /// C[m,n] (+)= a[m,k] b[n,k]^T. Products with gradients keep all bits of their sums, as Transformer
 /// Engine's do.
-GemmKey fp8_key(const MatMul& product, const Fp8Product& fp8) {
-    GemmKey key = key_of(product, Precision::fp8);
+GemmKey fp8_key(const MatMul& product, const Fp8Product& fp8, DType gradient) {
+    GemmKey key = key_of(product, Precision::fp8, gradient);
     key.transpose_a = Transpose::no;
     key.transpose_b = Transpose::yes;
     key.type_a = type_of(fp8.a);
@@ -105,7 +104,9 @@ class Planner {
           options_(options),
           gemms_(gemms),
           fp8_(products_of(program, fp8)),
-          timer_(storage_type(program.precision), multiprocessors_of(options.ordinal)) {}
+          timer_(storage_type(program.precision),
+                 program.gradient_type,
+                 multiprocessors_of(options.ordinal)) {}
 
     /// Whether to fold: in the end, whether one launch with the epilogue beats the plain product
     /// and kernels of ours.
@@ -177,7 +178,9 @@ class Planner {
                                   const MatMul& product,
                                   std::initializer_list<const Slice*> beside_factors) const {
         const Fp8Product* fp8 = fp8_of(product);
-        GemmKey key = fp8 != nullptr ? fp8_key(product, *fp8) : key_of(product, program_.precision);
+        const DType gradient = program_.gradient_type;
+        GemmKey key = fp8 != nullptr ? fp8_key(product, *fp8, gradient)
+                                     : key_of(product, program_.precision, gradient);
         key.reserved_sms = options_.reserved_sms;
         key.alignment = alignment_in(program_, block, beside_factors);
         if (fp8 == nullptr) {  // else the factors are copies at multiples of fp8_alignment

@@ -69,7 +69,7 @@ bool alignment_fits(const GemmKey& key) {
 
 }  // namespace
 
-GemmKey key_of(const MatMul& op, Precision precision) {
+GemmKey key_of(const MatMul& op, Precision precision, DType gradient) {
     const DType storage = storage_type(precision);
     GemmKey key{.m = op.m,
                 .n = op.n,
@@ -79,7 +79,7 @@ GemmKey key_of(const MatMul& op, Precision precision) {
                 .accumulate = op.accumulate,
                 .type_a = type_of(dtype_of(op.a.space, storage)),
                 .type_b = type_of(dtype_of(op.b.space, storage)),
-                .type_c = type_of(dtype_of(op.c.space, storage))};
+                .type_c = type_of(dtype_of(op.c.space, storage, gradient))};
     if (precision == Precision::tf32) {
         key.compute = ComputeMode::tf32;
     }

@@ -34,9 +34,9 @@ struct GemmKey {
     friend auto operator<=>(const GemmKey&, const GemmKey&) = default;
 };
 
-/// The product of `op` without epilogue. Precision::fp8 gives the bf16 product: who casts the
-/// operands also sets their types.
-[[nodiscard]] GemmKey key_of(const MatMul& op, Precision precision);
+/// The product of `op` without epilogue, with main gradients in `gradient`. Precision::fp8 gives
+/// the bf16 product: who casts the operands also sets their types.
+[[nodiscard]] GemmKey key_of(const MatMul& op, Precision precision, DType gradient = DType::fp32);
 
 /// The rule of ours or of cuBLASLt that `key` breaks ("fp8 needs ..."); nothing when it can run.
 [[nodiscard]] std::optional<std::string> broken_rule(const GemmKey& key);

@@ -24,7 +24,7 @@ std::set<AttentionShape> unaligned_attentions(const StepProgram& program) {
     const DType storage = storage_type(program.precision);
     const auto is_unaligned = [&](const Slice& slice, const Task& task) {
         const std::int64_t element = task.base_of(slice.space) + slice.offset;
-        return element * element_size(dtype_of(slice.space, storage)) % fused_alignment != 0;
+        return element * element_size(dtype_in(program, slice.space)) % fused_alignment != 0;
     };
     std::set<AttentionShape> found;
     std::set<std::tuple<std::size_t, std::int64_t>> seen;  // blocks at their places

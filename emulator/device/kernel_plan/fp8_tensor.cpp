@@ -11,22 +11,25 @@ namespace traindyno {
 namespace {
 
 constexpr std::int64_t fp8_multiple = 16;
-constexpr std::int64_t fp32_in_16_bytes = 4;
 
 const ComputeOp* compute_of(const BlockOp& op) {
     return std::get_if<ComputeOp>(&op.op);
 }
 
-/// Whether the fp32 gradients of layers begin at multiples of 16 bytes.
+/// Elements of main gradients, whose products in fp8 begin at multiples of 16 bytes.
+std::int64_t gradients_in_16_bytes(const StepProgram& program) {
+    return 16 / element_size(program.gradient_type);
+}
+
 bool are_layers_aligned(const StepProgram& program) {
+    const std::int64_t multiple = gradients_in_16_bytes(program);
     return std::all_of(program.tasks.begin(), program.tasks.end(), [&](const Task& task) {
-        return task.parameter_base % fp32_in_16_bytes == 0 ||
-               !is_layer(program.blocks[task.block.index()]);
+        return task.parameter_base % multiple == 0 || !is_layer(program.blocks[task.block.index()]);
     });
 }
 
-bool fits_fp8(const LinearRole& role) {
-    return role.weight % fp32_in_16_bytes == 0 && role.tokens % fp8_multiple == 0 &&
+bool fits_fp8(const LinearRole& role, std::int64_t weight_multiple) {
+    return role.weight % weight_multiple == 0 && role.tokens % fp8_multiple == 0 &&
            role.in % fp8_multiple == 0 && role.out % fp8_multiple == 0;
 }
 
@@ -42,12 +45,14 @@ struct Found {
     bool input_saved = false;
 };
 
-void note_products(const Block& block, std::map<std::int64_t, Found>& found) {
+void note_products(const Block& block,
+                   std::int64_t weight_multiple,
+                   std::map<std::int64_t, Found>& found) {
     for (const BlockOp& op : block.ops) {
         const ComputeOp* compute = compute_of(op);
         const auto* product = compute == nullptr ? nullptr : std::get_if<MatMul>(compute);
         const auto role = product == nullptr ? std::nullopt : linear_role(*product);
-        if (!role || !fits_fp8(*role)) {
+        if (!role || !fits_fp8(*role, weight_multiple)) {
             continue;
         }
         Found& linear = found[role->weight];
@@ -73,7 +78,7 @@ Fp8Layer fp8_layer(const StepProgram& program) {
     std::map<std::int64_t, Found> found;
     for (const Block& block : program.blocks) {
         if (aligned && is_layer(block)) {
-            note_products(block, found);
+            note_products(block, gradients_in_16_bytes(program), found);
         }
     }
     Fp8Layer layer;

@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
                     JobCase{"cp2_mpi", 2, "--cp 2 --collectives mpi"},
                     JobCase{"cp4_fp32", 4, "--cp 4 --precision fp32"},
                     JobCase{
-                        "cp2_gathered_graph", 2, "--cp 2 --context-exchange all_gather --graph"},
+                        "cp2_gathered_graph", 2, "--cp 2 --context-exchange all-gather --graph"},
                     JobCase{"cp2_tp2_contiguous", 4, "--cp 2 --tp 2 --context-balance contiguous"},
                     JobCase{"cp2_pp2_full", 4, "--cp 2 --pp 2 --recompute full"},
                     JobCase{"tp2_fp32", 2, "--tp 2 --precision fp32"},

@@ -57,14 +57,17 @@ class ArraysOnGpu : public testing::TestWithParam<DType> {
 TEST_P(ArraysOnGpu, adam_is_its_formula) {
     for (const std::int64_t offset : {0, 1, 4}) {
         for (const std::int64_t elements : {1, 7, 1000, 1'000'003}) {
-            const Values gradient = rounded(normal(elements, 1), DType::fp32);
+            // Main gradients are fp32, or bf16 beside bf16 weights.
+            const DType kept = GetParam() == DType::bf16 && offset != 4 ? DType::bf16 : DType::fp32;
+            const Values gradient = rounded(normal(elements, 1), kept);
             const Values master = rounded(normal(elements, 0.02), DType::fp32);
             const Values m = rounded(normal(elements, 1), DType::fp32);
             Values v = rounded(normal(elements, 1), DType::fp32);
             for (double& value : v) {
                 value = std::abs(value);
             }
-            const DeviceArray device_gradient = filled(gradient, offset);
+            DeviceArray device_gradient(elements, kept, offset);
+            device_gradient.set(gradient);
             const DeviceArray device_master = filled(master, offset);
             const DeviceArray device_m = filled(m, offset);
             const DeviceArray device_v = filled(v, offset);

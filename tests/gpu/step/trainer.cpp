@@ -32,7 +32,8 @@ TrainingSetup setup_of(const Training& training) {
             .recompute = training.recompute,
             .memory = training.memory,
             .context_exchange = training.context_exchange,
-            .context_balance = training.context_balance};
+            .context_balance = training.context_balance,
+            .gradient_type = training.gradient_type};
 }
 
 Slice whole(const StepProgram& program, Space space) {
@@ -121,7 +122,7 @@ Trainer::Trainer(const Training& training, std::unique_ptr<Device> device)
 }
 
 std::vector<float> Trainer::contents(Space space) const {
-    const DType type = dtype_of(space, storage_type(program_.precision));
+    const DType type = dtype_in(program_, space);
     const Slice slice = whole(program_, space);
     std::vector<std::byte> bytes(static_cast<std::size_t>(slice.elements * element_size(type)));
     device_->copy(CopyDirection::to_host, slice, Task{}, 1, bytes);
@@ -139,7 +140,7 @@ std::vector<float> Trainer::contents(Space space) const {
 }
 
 void Trainer::restore(Space space, std::vector<float> values) {
-    TD_EXPECT(dtype_of(space, storage_type(program_.precision)) == DType::fp32);
+    TD_EXPECT(dtype_in(program_, space) == DType::fp32);
     device_->copy(CopyDirection::to_device,
                   whole(program_, space),
                   Task{},
@@ -149,6 +150,7 @@ void Trainer::restore(Space space, std::vector<float> values) {
 
 std::unique_ptr<Trainer> cpu_trainer(Training training) {
     training.precision = Precision::fp32;
+    training.gradient_type = DType::fp32;
     auto trainer = std::make_unique<Trainer>(
         training,
         make_cpu_device({.cores = {allowed_cores().front()}, .threads = 1, .seed = seed}));

@@ -24,6 +24,7 @@ namespace traindyno::test {
 struct Training {
     Model model;
     Precision precision = Precision::fp32;
+    DType gradient_type = DType::fp32;
     Recompute recompute = Recompute::none;
     std::int64_t micro_batches = 1;
     MemoryMode memory = MemoryMode::faithful;

@@ -11,7 +11,7 @@ namespace {
 
 std::string refusal(std::string_view list, std::int64_t ranks) {
     Problems problems;
-    (void)read_carriers(list, "--collectives", ranks, problems);
+    (void)read_carriers(list, "--collectives", BenchDevice::cpu, ranks, problems);
     try {
         problems.throw_if_any();
     } catch (const ConfigError& error) {
@@ -22,15 +22,15 @@ std::string refusal(std::string_view list, std::int64_t ranks) {
 
 TEST(Carriers, keep_the_order_of_the_list) {
     Problems problems;
-    EXPECT_EQ(read_carriers("serial,mpi", "--collectives", 1, problems),
+    EXPECT_EQ(read_carriers("serial,mpi", "--collectives", BenchDevice::cpu, 1, problems),
               (std::vector<std::string>{"serial", "mpi"}));
     EXPECT_TRUE(problems.empty());
 }
 
 TEST(Carriers, every_name_is_read_and_made) {
-    for (const std::string& name : carrier_names(1)) {
+    for (const std::string& name : carrier_names(BenchDevice::cpu, 1)) {
         Problems problems;
-        EXPECT_EQ(read_carriers(name, "--collectives", 1, problems),
+        EXPECT_EQ(read_carriers(name, "--collectives", BenchDevice::cpu, 1, problems),
                   (std::vector<std::string>{name}));
         EXPECT_EQ(make_carrier(name, Communicator::serial(), {.node = "a", .largest = {}})->size(),
                   1)
@@ -53,8 +53,18 @@ TEST(Carriers, serial_carries_nothing_between_ranks) {
 
 TEST(Carriers, have_their_common_names) {
     Problems problems;
-    EXPECT_EQ(read_carriers("rhd,auto", "--collectives", 8, problems),
+    EXPECT_EQ(read_carriers("rhd,auto", "--collectives", BenchDevice::cpu, 8, problems),
               (std::vector<std::string>{"halving_doubling", "auto"}));
+}
+
+TEST(Carriers, of_gpus_are_their_own) {
+    Problems problems;
+    EXPECT_EQ(read_carriers("mpi,nccl", "--collectives", BenchDevice::cuda, 8, problems),
+              (std::vector<std::string>{"mpi", "nccl"}));
+    EXPECT_TRUE(problems.empty());
+    EXPECT_TRUE(
+        read_carriers("ring,rhd,auto", "--collectives", BenchDevice::cuda, 8, problems).empty());
+    EXPECT_NE(refusal("nccl", 2).find("'nccl'"), std::string::npos);
 }
 
 TEST(Carriers, are_named_once) {

@@ -11,13 +11,14 @@ namespace traindyno {
 namespace {
 
 CollectivesRequest collectives_request_of(const std::map<std::string, std::string>& values,
-                                          std::int64_t ranks = 4) {
+                                          std::int64_t ranks = 4,
+                                          const GpuInventory& gpus = {}) {
     Flags flags{.command = Command::collectives, .values = {}, .points = {}, .positionals = {}};
     for (const auto& [name, text] : values) {
         flags.values[name] = {.text = text, .origin = "--" + name};
     }
     Problems problems;
-    return collectives_request(flags, ranks, problems);
+    return collectives_request(flags, ranks, gpus, problems);
 }
 
 std::vector<std::string> problems_with(const std::map<std::string, std::string>& values) {
@@ -54,6 +55,7 @@ TEST(CollectivesRequest, has_defaults_for_everything) {
     const CollectivesRequest made = collectives_request_of({});
     EXPECT_EQ(made.what, BenchCase{});
     EXPECT_EQ(made.carriers, std::vector<std::string>{"mpi"});
+    EXPECT_EQ(made.buffers, BufferKind::ordinary);
     EXPECT_EQ(made.shapes.front().count, 2);
     EXPECT_EQ(made.shapes.back().count, 8 << 20);
     EXPECT_EQ(made.shapes.size(), 23U);  // powers of two from 8 to 2^25
@@ -107,6 +109,26 @@ TEST(CollectivesRequest, refuses_what_does_not_go_together) {
         EXPECT_EQ(problems_with(values).size(), 1U) << values.begin()->first;
     }
     EXPECT_EQ(collectives_request_of({{"op", "broadcast"}, {"root", "3"}}).what.root, GroupRank{3});
+}
+
+TEST(CollectivesRequest, on_gpus_is_nccls_unless_told_otherwise) {
+    GpuInventory gpus;
+    gpus.devices.emplace_back().name = "a GPU";
+    const CollectivesRequest made = collectives_request_of({{"device", "cuda"}}, 4, gpus);
+    EXPECT_EQ(made.device, BenchDevice::cuda);
+    EXPECT_EQ(made.gpu_sharing, GpuSharing::refused);
+    EXPECT_EQ(made.carriers, std::vector<std::string>{"nccl"});
+    EXPECT_EQ(collectives_request_of(
+                  {{"device", "cuda"}, {"collectives", "nccl,mpi"}, {"share-gpu", ""}}, 4, gpus)
+                  .carriers,
+              (std::vector<std::string>{"nccl", "mpi"}));
+}
+
+TEST(CollectivesRequest, of_another_device_is_refused) {
+    EXPECT_EQ(problems_with({{"device", "cuda"}, {"buffers", "shared"}}).size(), 2U);  // and no GPU
+    EXPECT_EQ(problems_with({{"device", "cuda"}, {"collectives", "ring"}}).size(), 2U);
+    EXPECT_EQ(problems_with({{"collectives", "nccl"}}).size(), 1U);
+    EXPECT_EQ(problems_with({{"share-gpu", ""}}).size(), 1U);
 }
 
 }  // namespace

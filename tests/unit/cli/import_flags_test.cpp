@@ -83,8 +83,8 @@ TEST(ImportFlags, set_only_flags_that_exist) {
               "--moe-expert-capacity-factor 1"}});
     for (const auto& [name, value] : flags.values) {
         EXPECT_TRUE(
-            std::any_of(flag_table.begin(),
-                        flag_table.end(),
+            std::any_of(flag_table().begin(),
+                        flag_table().end(),
                         [&, wanted = name](const FlagSpec& spec) { return spec.name == wanted; }))
             << name;
     }

@@ -79,7 +79,7 @@ TEST(BenchBuffers, lie_apart_or_where_in_place_means) {
     for (const BenchOp op : all_ops) {
         const BenchCase what{.op = op};
         const OpShape shape = shape_of(op, Bytes{120}, what.type, 3);
-        const BenchBuffers buffers(shape, what.type);
+        const BenchBuffers buffers(shape, what.type, ordinary_memory());
         if (has(op, Placement::apart)) {
             const OpBuffers apart = buffers.of(what, shape, Placement::apart, rank);
             EXPECT_NE(apart.in.data(), apart.out.data()) << to_string(op);

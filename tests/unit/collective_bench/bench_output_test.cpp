@@ -112,6 +112,7 @@ TEST(BenchJson, holds_header_and_rows) {
                              .created = "2026-01-01T00:00:00Z",
                              .command = "traindyno collectives",
                              .mpi = "Open MPI",
+                             .buffers = "shared",
                              .hosts = {host},
                              .flags_raised = {"slow"}};
     BenchRow second = row(Placement::in_place);
@@ -119,6 +120,7 @@ TEST(BenchJson, holds_header_and_rows) {
     second.predicted_s.reset();
     const auto json = nlohmann::json::parse(bench_json(header, {row(Placement::apart), second}));
     EXPECT_EQ(json["schema"], "traindyno.collectives/1");
+    EXPECT_EQ(json["buffers"], "shared");
     EXPECT_EQ(json["hosts"][0]["cores"], 8);
     ASSERT_EQ(json["rows"].size(), 2U);
     const auto& first = json["rows"][0];

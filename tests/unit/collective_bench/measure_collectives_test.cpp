@@ -2,6 +2,9 @@
 // In groups of one; tests/cli/collectives_test.cpp has jobs of several ranks.
 #include "emulator/collective_bench/measure_collectives.hpp"
 
+#include <algorithm>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +20,24 @@ struct Measured {
     std::vector<BenchRow> rows;
     std::vector<std::string> complaints;
     std::vector<std::string> progress;
+};
+
+/// Host memory in the part of a device's, which nobody but this may address.
+class PretendedStaging final : public HostStaging {
+  public:
+    [[nodiscard]] std::shared_ptr<std::byte> lend(std::size_t size) override {
+        return ordinary_memory().lend(size);
+    }
+
+    Pending to_host(std::span<const std::byte> device, std::span<std::byte> host) override {
+        std::copy(device.begin(), device.end(), host.begin());
+        return {};
+    }
+
+    Pending to_device(std::span<const std::byte> host, std::span<std::byte> device) override {
+        std::copy(host.begin(), host.end(), device.begin());
+        return {};
+    }
 };
 
 Measured measure(std::vector<Contender> contenders, const BenchPlan& plan) {
@@ -78,6 +99,22 @@ TEST(MeasureCollectives, complains_with_backend_rank_and_element) {
                              ", expected "}) {
         EXPECT_NE(measured.complaints[2].find(part), std::string::npos) << measured.complaints[2];
     }
+}
+
+TEST(MeasureCollectives, checks_what_lies_where_the_host_cannot_address_it) {
+    for (const BenchOp op : {BenchOp::all_reduce, BenchOp::all_gather, BenchOp::broadcast}) {
+        BenchPlan plan = plan_of(op, DType::fp32);
+        plan.memory.staging = std::make_shared<PretendedStaging>();
+        for (const BenchRow& row : measure(right_and_wrong(), plan).rows) {
+            EXPECT_EQ(row.wrong, row.backend == "wrong" ? 1 : 0) << to_string(op);
+        }
+    }
+}
+
+TEST(MeasureCollectives, without_memory_fail) {
+    BenchPlan plan = plan_of(BenchOp::all_reduce, DType::fp32);
+    plan.memory.lend = [](std::size_t /*bytes*/) { return std::shared_ptr<std::byte>(); };
+    EXPECT_THROW((void)measure(right_and_wrong(), plan), std::bad_alloc);
 }
 
 TEST(MeasureCollectives, checks_as_often_as_it_is_asked) {

@@ -31,6 +31,18 @@ TEST(BlockMap, joins_what_comes_back_in_any_order) {
     EXPECT_EQ(map.take(300, 1), 0);
 }
 
+TEST(BlockMap, knows_which_block_a_place_lies_in) {
+    BlockMap map(100, 1000);
+    EXPECT_EQ(map.take(50, 1), 100);
+    EXPECT_EQ(map.take(10, 64), 192);
+    EXPECT_EQ(map.block_of(100), (BlockMap::Block{.begin = 100, .size = 50}));
+    EXPECT_EQ(map.block_of(149), (BlockMap::Block{.begin = 100, .size = 50}));
+    EXPECT_EQ(map.block_of(201), (BlockMap::Block{.begin = 192, .size = 10}));
+    EXPECT_THROW((void)map.block_of(99), ContractError);
+    EXPECT_THROW((void)map.block_of(150), ContractError);
+    EXPECT_THROW((void)map.block_of(202), ContractError);
+}
+
 TEST(BlockMap, gets_back_only_what_it_gave) {
     BlockMap map(0, 100);
     EXPECT_EQ(map.take(10, 1), 0);

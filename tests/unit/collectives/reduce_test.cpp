@@ -116,7 +116,8 @@ TYPED_TEST(Reduce, is_exact_on_small_integers) {
     for (const std::size_t inputs : {1U, 2U, 3U, 4U, 5U, 8U, 9U, 17U}) {
         for (const std::size_t count : {0U, 1U, 63U, 1024U, 3001U}) {
             for (const Reduction reduction : {Reduction::sum, Reduction::max, Reduction::average}) {
-                for (const Stores stores : {Stores::cached, Stores::streamed}) {
+                for (const Stores stores :
+                     {Stores::cached, Stores::streamed, Stores::first_cached}) {
                     std::vector<std::vector<TypeParam>> from;
                     for (std::size_t input = 0; input < inputs; ++input) {
                         from.push_back(this->values(input, count + 1));

@@ -93,6 +93,7 @@ TEST(GemmKey, takes_types_from_the_spaces_of_the_operands) {
                        .accumulate = Accumulate::yes,
                        .type_c = GemmType::fp32}));
     EXPECT_EQ(key_of(wgrad, Precision::fp8), bf16);
+    EXPECT_EQ(key_of(wgrad, Precision::bf16, DType::bf16).type_c, GemmType::bf16);
     EXPECT_EQ(key_of(wgrad, Precision::fp16).type_a, GemmType::fp16);
     EXPECT_EQ(key_of(wgrad, Precision::tf32).compute, ComputeMode::tf32);
     EXPECT_EQ(key_of(wgrad, Precision::tf32).type_b, GemmType::fp32);

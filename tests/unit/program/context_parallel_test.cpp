@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "emulator/program/flops.hpp"
+#include "emulator/program/print.hpp"
 #include "emulator/program/verify.hpp"
 #include "emulator/program/volume.hpp"
 #include "tests/unit/program/block_names.hpp"
@@ -98,8 +100,8 @@ double attention_flops(const StepProgram& program) {
     return sum;
 }
 
-/// Own keys count the full square, as all causal attention does: with parts of s / cp = 2c tokens
-/// 4c^2 pairs and 2c^2 for each other rank, or with contiguous parts (2c)^2 for each that is seen.
+/// All ranks together have the s^2 pairs of a causal sequence: cp (s / cp)^2 each, or with
+/// contiguous parts an odd number of (s / cp)^2.
 TEST(ContextParallel, zigzag_parts_make_attention_equal_on_all_ranks) {
     for (const std::int64_t cp : {2, 4}) {
         const Model model = small_llama(1);
@@ -110,10 +112,10 @@ TEST(ContextParallel, zigzag_parts_make_attention_equal_on_all_ranks) {
                 const Layout layout{.cp = cp};
                 EXPECT_DOUBLE_EQ(
                     attention_flops(llama_program(layout, rank, exchange, ContextBalance::zigzag)),
-                    per_pair * part * part * (1 + 0.5 * static_cast<double>(cp - 1)));
+                    per_pair * part * part * static_cast<double>(cp));
                 EXPECT_DOUBLE_EQ(attention_flops(llama_program(
                                      layout, rank, exchange, ContextBalance::contiguous)),
-                                 per_pair * part * part * static_cast<double>(rank + 1));
+                                 per_pair * part * part * static_cast<double>(2 * rank + 1));
             }
         }
     }
@@ -140,15 +142,81 @@ TEST(ContextParallel, learned_positions_are_those_of_the_ranks_parts) {
     EXPECT_EQ(offsets(ContextBalance::contiguous), (std::vector<std::int64_t>{0, 8}));
 }
 
+/// The first operation of that kind in a block of a program.
+template <class Attention>
+Attention& attention_in(StepProgram& program, std::string_view name) {
+    for (Block& block : program.blocks) {
+        for (BlockOp& op : block.ops) {
+            auto* compute = std::get_if<ComputeOp>(&op.op);
+            if (block.name == name && compute != nullptr &&
+                std::holds_alternative<Attention>(*compute)) {
+                return std::get<Attention>(*compute);
+            }
+        }
+    }
+    TD_EXPECT(!"attention");
+    return std::get<Attention>(std::get<ComputeOp>(program.blocks.front().ops.front().op));
+}
+
+TEST(ContextParallel, verify_finds_attention_with_wrong_keys) {
+    const Layout layout{.cp = 2};
+    const auto programs = build_all(small_llama(1), layout, setup_of(layout, 1));
+    const auto findings = [&](const auto& change) {
+        auto changed = programs;
+        change(changed[1]);
+        const auto found = verify(changed);
+        return found.empty() ? "" : found.front();
+    };
+    const auto contains = [](const std::string& text, std::string_view part) {
+        return text.find(part) != std::string::npos;
+    };
+    EXPECT_TRUE(contains(findings([](StepProgram& program) {
+                             attention_in<AttentionForward>(program, "layer_forward").keys += 1;
+                         }),
+                         "to 5 keys with operands of other sizes"));
+    EXPECT_TRUE(contains(
+        findings([](StepProgram& program) {
+            attention_in<AttentionBackward>(program, "layer_backward").grad_keys_values.elements -=
+                1;
+        }),
+        "to 4 keys with operands of other sizes"));
+    EXPECT_TRUE(contains(findings([](StepProgram& program) {
+                             auto& op = attention_in<AttentionForward>(program, "layer_forward");
+                             op.keys = 2;
+                             op.keys_values.elements /= 2;
+                         }),
+                         "masks 2 keys for 4 queries as causal"));
+}
+
 std::string text_of(const Case& point) {
     return point.text() + " context " + std::string(to_string(point.setup.context_exchange)) + " " +
            std::string(to_string(point.setup.context_balance));
+}
+
+double total_flops(const std::vector<StepProgram>& programs) {
+    double sum = 0;
+    for (const StepProgram& program : programs) {
+        for (std::size_t phase = 0; phase < enum_count<Phase>; ++phase) {
+            sum += executed_flops(program, static_cast<Phase>(phase)).value();
+        }
+    }
+    return sum;
+}
+
+/// The same training with whole sequences, and nothing sharded.
+std::vector<StepProgram> whole_sequences(Case point) {
+    point.layout.cp = 1;
+    point.layout.shard = 0;
+    point.setup.zero = Zero::none;
+    return build_all(point.model, point.layout, point.setup);
 }
 
 void expect_sound(const Case& point) {
     ASSERT_EQ(problems_of(point.model, point.layout, point.setup), none) << text_of(point);
     const auto programs = build_all(point.model, point.layout, point.setup);
     EXPECT_EQ(verify(programs), none) << text_of(point);
+    EXPECT_EQ(parse_program(print(programs[0])), programs[0]) << text_of(point);
+    EXPECT_DOUBLE_EQ(total_flops(programs), total_flops(whole_sequences(point)));
     for (const StepProgram& program : programs) {
         EXPECT_EQ(races_in(program), none) << text_of(point);
         if (point.setup.memory == MemoryMode::faithful) {  // layers that share memory overwrite it

@@ -62,6 +62,21 @@ TEST(OpFlops, of_attention_are_two_score_products_forward_and_five_backward) {
     EXPECT_DOUBLE_EQ(flops(attention_backward()).value(), 5 * product);
 }
 
+/// 16 queries of each sequence to 6 keys that lie apart.
+template <class Attention>
+Attention to_keys_apart(Attention op) {
+    op.keys = 6;
+    op.mask = AttentionMask::none;
+    op.keys_values = in(Space::workspace, 2LL * 6 * 2 * 2 * 8);
+    return op;
+}
+
+TEST(OpFlops, of_attention_without_mask_count_each_pair_of_query_and_key_twice) {
+    const double product = 2 * (2.0 * 2 * 4 * 16 * 6 * 8);
+    EXPECT_DOUBLE_EQ(flops(to_keys_apart(attention_forward())).value(), 2 * product);
+    EXPECT_DOUBLE_EQ(flops(to_keys_apart(attention_backward())).value(), 5 * product);
+}
+
 TEST(OpFlops, of_elementwise_kernels_and_adam_are_not_counted) {
     EXPECT_EQ(flops(Elementwise{.rows = 9, .columns = 9, .reads = {}, .writes = {}}), Flops{0});
     EXPECT_EQ(flops(OptimizerStep{.elements = 1000}), Flops{0});
@@ -87,6 +102,25 @@ TEST(OpTraffic, of_attention_never_touches_the_score_square) {
               Bytes{2 * (qkv + context) + 4 * statistics});
     EXPECT_EQ(traffic(attention_backward(), DType::bf16),
               Bytes{2 * (2 * qkv + 2 * context) + 4 * statistics});
+}
+
+TEST(OpTraffic, of_attention_to_keys_apart_reads_no_keys_beside_the_queries) {
+    const std::int64_t queries = 2LL * 16 * 4 * 8;
+    const std::int64_t keys_values = 2LL * 6 * 2 * 2 * 8;
+    const std::int64_t statistics = 2LL * 4 * 16;
+    EXPECT_EQ(traffic(to_keys_apart(attention_forward()), DType::bf16),
+              Bytes{2 * (2 * queries + keys_values) + 4 * statistics});
+    EXPECT_EQ(traffic(to_keys_apart(attention_backward()), DType::bf16),
+              Bytes{2 * (4 * queries + 2 * keys_values) + 4 * statistics});
+}
+
+TEST(OpTraffic, of_columns_touches_no_others) {
+    const Elementwise slice{.kind = ElementwiseKind::slice_columns,
+                            .rows = 4,
+                            .columns = 3,
+                            .reads = {in(Space::saved, 40)},
+                            .writes = {in(Space::workspace, 12)}};
+    EXPECT_EQ(traffic(slice, DType::bf16), Bytes{2LL * (12 + 12)});
 }
 
 TEST(OpTraffic, of_an_elementwise_kernel_adds_up_its_slices) {

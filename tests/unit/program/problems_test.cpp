@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator/program/build.hpp"
-#include "tests/unit/program/cases.hpp"
+#include "tests/unit/program/expert_cases.hpp"
 
 namespace traindyno {
 
@@ -29,7 +29,24 @@ std::vector<Wrong> wrong_inputs() {
     add("dp: -1", [](Wrong& w) { w.layout.dp = -1; });
     add("pp: 9223372036854775807",
         [](Wrong& w) { w.layout.pp = std::numeric_limits<std::int64_t>::max(); });
-    add("cp: 2", [](Wrong& w) { w.layout.cp = 2; });
+    add("cp: 3 does not cut seq 16 into 6 equal parts", [](Wrong& w) { w.layout.cp = 3; });
+    add("cp: 3 does not cut seq 16 into 3 equal parts", [](Wrong& w) {
+        w.layout.cp = 3;
+        w.setup.context_balance = ContextBalance::contiguous;
+    });
+    add("cp: 2 does not go with experts", [](Wrong& w) {
+        w.model = small_mixtral(4);
+        w.layout.cp = 2;
+    });
+    add("precision: fp8 does not go with cp 2", [](Wrong& w) {
+        w.layout.cp = 2;
+        w.setup.precision = Precision::fp8;
+    });
+    add("tp: 8 does not divide seq / cp 4", [](Wrong& w) {
+        w.layout.tp = 8;
+        w.layout.cp = 4;
+        w.setup.sequence_parallel = SequenceParallel::on;
+    });
     add("ep: 2", [](Wrong& w) { w.layout.ep = 2; });
     add("tp: 16 does not divide heads", [](Wrong& w) { w.layout.tp = 16; });
     add("tp: 8 does not divide kv_heads", [](Wrong& w) {

@@ -39,8 +39,9 @@ __global__ void __launch_bounds__(sum_threads)
     store_warp_sums<width>(sums, shared, partial + blockIdx.y * columns + tile, columns - tile);
 }
 
+template <class Gradient>
 __global__ void __launch_bounds__(sum_threads)
-    add_groups(const float* partial, std::int64_t groups, float* out, std::int64_t columns) {
+    add_groups(const float* partial, std::int64_t groups, Gradient* out, std::int64_t columns) {
     __shared__ WarpSums<1> shared;
     const int lane = static_cast<int>(threadIdx.x) % warp_threads;
     const int warp = static_cast<int>(threadIdx.x) / warp_threads;
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(sum_threads)
         for (int w = 0; w < sum_warps; ++w) {
             total += shared[w][lane];
         }
-        out[column] += total;
+        put(out + column, to_float(out[column]) + total);
     }
 }
 
@@ -70,8 +71,10 @@ void add_partial_sums(const float* partial,
                       std::int64_t groups,
                       const Operand& out,
                       cudaStream_t stream) {
-    add_groups<<<sum_grid(out.elements, 1, 1), sum_threads, 0, stream>>>(
-        partial, groups, out.as<float>(), out.elements);
+    with_type(out.dtype, [&](auto type) {
+        add_groups<<<sum_grid(out.elements, 1, 1), sum_threads, 0, stream>>>(
+            partial, groups, out.as<decltype(type)>(), out.elements);
+    });
     check_launch("add_groups");
 }
 

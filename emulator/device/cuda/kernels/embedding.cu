@@ -43,11 +43,11 @@ __global__ void __launch_bounds__(row_threads) gather_rows(const Gather<T> op) {
     }
 }
 
-template <class T>
+template <class T, class Gradient>
 struct Scatter {
     const T* d;
-    float* table;
-    float* positions;
+    Gradient* table;
+    Gradient* positions;
     std::int64_t rows;
     std::int64_t vocab;
     std::int64_t period;  ///< rows that a block takes are this far apart: of one position, or all
@@ -56,26 +56,27 @@ struct Scatter {
 };
 
 /// A block owns a position; tokens meet in the table, so that those additions are atomic.
-template <class T, int width>
-__global__ void __launch_bounds__(row_threads) scatter_rows(const Scatter<T> op) {
+template <class T, class Gradient, int width>
+__global__ void __launch_bounds__(row_threads) scatter_rows(const Scatter<T, Gradient> op) {
     for (std::int64_t column = threadIdx.x * width; column < op.columns;
          column += row_threads * width) {
         float sums[width] = {};
         for (std::int64_t row = blockIdx.x; row < op.rows; row += op.period) {
             const auto d = load_once<width>(op.d + row * op.columns + column);
-            float* to = op.table + token_of(op.seed, row, op.vocab) * op.columns + column;
+            Gradient* to = op.table + token_of(op.seed, row, op.vocab) * op.columns + column;
 #pragma unroll
             for (int i = 0; i < width; ++i) {
-                const float value = d[i];
-                atomicAdd(to + i, value);
-                sums[i] += value;
+                Gradient rounded;
+                put(&rounded, d[i]);
+                atomicAdd(to + i, rounded);
+                sums[i] += d[i];
             }
         }
         if (op.positions != nullptr) {
-            float* to = op.positions + blockIdx.x * op.columns + column;
+            Gradient* to = op.positions + blockIdx.x * op.columns + column;
 #pragma unroll
             for (int i = 0; i < width; ++i) {
-                to[i] += sums[i];
+                put(to + i, to_float(to[i]) + sums[i]);
             }
         }
     }
@@ -103,29 +104,42 @@ void forward(const Elementwise& op,
     check_launch("gather_rows");
 }
 
+template <class T, class Gradient>
+void scatter(const Elementwise& op,
+             const Operand& d,
+             detail::Operands writes,
+             const KernelContext& context) {
+    const bool positions = writes.size() == 2;
+    const std::int64_t seq = positions ? writes[1].elements / op.columns : op.rows;
+    const std::int64_t period = seq < op.rows ? seq : op.rows;
+    const Scatter<T, Gradient> scattered{
+        .d = d.as<const T>(),
+        .table = writes[0].as<Gradient>(),
+        .positions = positions ? writes[1].as<Gradient>() : nullptr,
+        .rows = op.rows,
+        .vocab = writes[0].elements / op.columns,
+        .period = period,
+        .columns = op.columns,
+        .seed = context.seed};
+    const auto run = [&](auto width) {
+        scatter_rows<T, Gradient, width()>
+            <<<grid_of(period), row_threads, 0, context.stream>>>(scattered);
+    };
+    with_row_width<T>(op.columns, run, d);
+    check_launch("scatter_rows");
+}
+
 void backward(const Elementwise& op,
               const Operand& d,
               detail::Operands writes,
               const KernelContext& context) {
-    const bool positions = writes.size() == 2;
-    const std::int64_t seq = positions ? writes[1].elements / op.columns : op.rows;
-    const std::int64_t period = seq < op.rows ? seq : op.rows;
     with_type(d.dtype, [&](auto type) {
         using T = decltype(type);
-        const Scatter<T> scatter{.d = d.as<const T>(),
-                                 .table = writes[0].as<float>(),
-                                 .positions = positions ? writes[1].as<float>() : nullptr,
-                                 .rows = op.rows,
-                                 .vocab = writes[0].elements / op.columns,
-                                 .period = period,
-                                 .columns = op.columns,
-                                 .seed = context.seed};
-        const auto run = [&](auto width) {
-            scatter_rows<T, width()><<<grid_of(period), row_threads, 0, context.stream>>>(scatter);
-        };
-        with_row_width<T>(op.columns, run, d);
+        if (writes[0].dtype == DType::fp32) {
+            return scatter<T, float>(op, d, writes, context);
+        }
+        scatter<T, T>(op, d, writes, context);
     });
-    check_launch("scatter_rows");
 }
 
 }  // namespace

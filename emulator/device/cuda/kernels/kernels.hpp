@@ -29,14 +29,15 @@ struct KernelContext {
 
 /// Runs `op` on its operands, in the order of op.reads and op.writes; the same results as the CPU's
 /// run_elementwise, but for rounding. Gradients (norm_backward, bias_gradient, embedding_backward)
-/// are added to what is there; everything else is overwritten. Only embedding_backward depends on
-/// the order of its additions (atomics); all other results are the same in every run.
+/// are added to what is there, in fp32 or the type of the activations; everything else is
+/// overwritten. Only embedding_backward depends on the order of its additions (atomics); all other
+/// results are the same in every run.
 void run_elementwise(const Elementwise& op,
                      std::span<const Operand> reads,
                      std::span<const Operand> writes,
                      const KernelContext& context);
 
-/// One step of Adam on arrays.weight.elements parameters; gradients are fp32.
+/// One step of Adam on arrays.weight.elements parameters; gradients are fp32 or as the weights.
 void adam(const AdamArrays& arrays, const KernelContext& context);
 
 /// data <- approximately normal values of standard deviation `deviation`, those of an array with

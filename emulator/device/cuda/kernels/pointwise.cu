@@ -157,9 +157,9 @@ void launch(const Maker& maker,
 
 constexpr int adam_width = 4;  // elements: 16 bytes of each fp32 array
 
-template <int width, class T>
+template <int width, class T, class Gradient>
 __device__ __forceinline__ void adam_pack(const AdamArrays& arrays,
-                                          const float* gradients,
+                                          const Gradient* gradients,
                                           T* weight,
                                           std::int64_t at) {
     const auto gradient = load_once<width>(gradients + at);
@@ -182,9 +182,9 @@ __device__ __forceinline__ void adam_pack(const AdamArrays& arrays,
     store_once(weight + at, packed<T>(master));
 }
 
-template <class T>
+template <class T, class Gradient>
 __global__ void __launch_bounds__(block_threads) adam_elements(const AdamArrays arrays,
-                                                               const float* gradients,
+                                                               const Gradient* gradients,
                                                                T* weight,
                                                                const VectorSplit split) {
     const std::int64_t first = std::int64_t{blockIdx.x} * block_threads + threadIdx.x;
@@ -232,7 +232,8 @@ void run_pointwise(const Elementwise& op,
 }  // namespace detail
 
 void adam(const AdamArrays& arrays, const KernelContext& context) {
-    TD_EXPECT(arrays.gradient.dtype == DType::fp32);
+    const DType gradient = arrays.gradient.dtype;
+    TD_EXPECT(gradient == DType::fp32 || gradient == arrays.weight.dtype);
     const auto fp32 = [](const float* array) {
         return Placement{reinterpret_cast<std::uintptr_t>(array), sizeof(float)};
     };
@@ -247,8 +248,14 @@ void adam(const AdamArrays& arrays, const KernelContext& context) {
     const dim3 grid = grid_of(loop_blocks(items, block_threads, context.multiprocessors));
     with_type(arrays.weight.dtype, [&](auto type) {
         using T = decltype(type);
-        adam_elements<<<grid, block_threads, 0, context.stream>>>(
-            arrays, arrays.gradient.as<const float>(), arrays.weight.as<T>(), split);
+        const auto run = [&](const auto* gradients) {
+            adam_elements<<<grid, block_threads, 0, context.stream>>>(
+                arrays, gradients, arrays.weight.as<T>(), split);
+        };
+        if (gradient == DType::fp32) {
+            return run(arrays.gradient.as<const float>());
+        }
+        run(arrays.gradient.as<const T>());
     });
     check_launch("adam_elements");
 }

@@ -64,19 +64,24 @@ Run kernel_of(ElementwiseKind kind) {
     return nullptr;
 }
 
-/// The type that the operand beyond the activations has: gradients and scalars are fp32.
-bool is_fp32_result(const Elementwise& op, std::size_t write) {
-    switch (op.kind) {
-        case ElementwiseKind::embedding_backward:
-        case ElementwiseKind::bias_gradient:
-        case ElementwiseKind::sum_of_squares:
-            return true;
-        case ElementwiseKind::norm_backward:
-        case ElementwiseKind::cross_entropy:
-            return write == 1;
-        default:
-            return false;
+bool is_scalar_result(const Elementwise& op, std::size_t write) {
+    return op.kind == ElementwiseKind::sum_of_squares ||
+           (op.kind == ElementwiseKind::cross_entropy && write == 1);
+}
+
+/// A main gradient that is added to.
+bool is_gradient_result(const Elementwise& op, std::size_t write) {
+    return op.kind == ElementwiseKind::embedding_backward ||
+           op.kind == ElementwiseKind::bias_gradient ||
+           (op.kind == ElementwiseKind::norm_backward && write == 1);
+}
+
+/// Scalars are fp32, main gradients are or have the type of the activations.
+bool is_result_type(const Elementwise& op, std::size_t write, DType type, DType activations) {
+    if (is_scalar_result(op, write)) {
+        return type == DType::fp32;
     }
+    return type == activations || (is_gradient_result(op, write) && type == DType::fp32);
 }
 
 /// cross_entropy's reads after the logits, and the sums of squares that are read, are scalars.
@@ -94,8 +99,7 @@ void check_types(const Elementwise& op, detail::Operands reads, detail::Operands
         TD_EXPECT(reads[i].dtype == wanted);
     }
     for (std::size_t i = 0; i < writes.size() && !reads.empty(); ++i) {
-        const DType wanted = is_fp32_result(op, i) ? DType::fp32 : reads[0].dtype;
-        TD_EXPECT(writes[i].dtype == wanted);
+        TD_EXPECT(is_result_type(op, i, writes[i].dtype, reads[0].dtype));
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emulator/cli/launch_check.hpp"
+#include "emulator/cli/gpu_search.hpp"
 
 #include <string>
 #include <vector>

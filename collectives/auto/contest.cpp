@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectives/auto/contest.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include <sched.h>
+
+namespace traindyno {
+
+namespace {
+
+constexpr double cannot_win = 1.2;   ///< times the best, that it needs at least
+constexpr double hopeless = 2;       ///< times the best, that it is expected to take
+constexpr double cold_hopeless = 4;  ///< times the best, that its first call took
+/// Times the best: who takes part in the rounds after the first.
+constexpr std::array tolerances{2.5, 1.5, 1.3, 1.2, 1.15, 1.15};
+/// A trial is long against what ends of calls differ by between members.
+constexpr double trial_seconds = 2e-3;
+constexpr int most_calls = 16;
+
+int calls_for(double seconds) {
+    return seconds > 0 ? std::clamp(static_cast<int>(trial_seconds / seconds), 1, most_calls) : 1;
+}
+
+/// The lower one of two.
+double median(std::vector<double> samples) {
+    const auto middle = samples.begin() + static_cast<std::ptrdiff_t>((samples.size() - 1) / 2);
+    std::nth_element(samples.begin(), middle, samples.end());
+    return *middle;
+}
+
+class Contest {
+  public:
+    Contest(AgreedTimer& timer, const Trial& trial, std::span<const Entrant> entrants)
+        : timer_(timer),
+          trial_(trial),
+          entrants_(entrants),
+          samples_(entrants.size()),
+          calls_(entrants.size(), 1) {
+        for (std::size_t i = 0; i < entrants.size(); ++i) {
+            if (entrants[i].known > 0) {
+                samples_[i].push_back(entrants[i].known);
+            }
+        }
+    }
+
+    /// The most promising first: they show who need not be tried.
+    void try_each_once() {
+        std::vector<std::size_t> order(entrants_.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return promise(entrants_[a]) < promise(entrants_[b]);
+        });
+        for (const std::size_t i : order) {
+            if (samples_[i].empty() && may_win(entrants_[i])) {
+                try_first(i);
+            }
+        }
+    }
+
+    void repeat(double until) {
+        for (const double tolerance : tolerances) {
+            const std::vector<std::size_t> near = near_best(tolerance);
+            if (near.size() < 2 || timer_.spent() + cost(near) > until) {
+                return;
+            }
+            for (const std::size_t i : near) {
+                if (entrants_[i].known == 0) {
+                    sample(i);
+                }
+            }
+        }
+    }
+
+    [[nodiscard]] std::vector<double> seconds() const {
+        std::vector<double> result;
+        for (const std::vector<double>& own : samples_) {
+            result.push_back(own.empty() ? 0 : median(own));
+        }
+        return result;
+    }
+
+  private:
+    static double promise(const Entrant& entrant) {
+        return std::max(entrant.expected, entrant.least);
+    }
+
+    /// Of those tried; 0: none was.
+    [[nodiscard]] double best() const {
+        double least = 0;
+        for (const double each : seconds()) {
+            least = each > 0 && (least == 0 || each < least) ? each : least;
+        }
+        return least;
+    }
+
+    [[nodiscard]] bool may_win(const Entrant& entrant) const {
+        const double bar = best();
+        return bar == 0 ||
+               (entrant.least <= cannot_win * bar && entrant.expected <= hopeless * bar);
+    }
+
+    void try_first(std::size_t i) {
+        double estimate = entrants_[i].expected;
+        if (entrants_[i].is_cold) {
+            estimate = timer_.seconds(entrants_[i].carrier, trial_);
+            const double bar = best();
+            if (bar > 0 && estimate > cold_hopeless * bar) {
+                samples_[i].push_back(estimate);
+                return;
+            }
+        }
+        calls_[i] = calls_for(estimate);
+        sample(i);
+    }
+
+    void sample(std::size_t i) {
+        Trial trial = trial_;
+        trial.calls = calls_[i];
+        samples_[i].push_back(timer_.seconds(entrants_[i].carrier, trial));
+    }
+
+    [[nodiscard]] std::vector<std::size_t> near_best(double tolerance) const {
+        const std::vector<double> all = seconds();
+        const double bar = tolerance * best();
+        std::vector<std::size_t> near;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            if (all[i] > 0 && all[i] <= bar) {
+                near.push_back(i);
+            }
+        }
+        return near;
+    }
+
+    [[nodiscard]] double cost(const std::vector<std::size_t>& which) const {
+        const std::vector<double> all = seconds();
+        double sum = 0;
+        for (const std::size_t i : which) {
+            sum += entrants_[i].known > 0 ? 0 : calls_[i] * all[i];
+        }
+        return sum;
+    }
+
+    AgreedTimer& timer_;
+    const Trial& trial_;
+    std::span<const Entrant> entrants_;
+    std::vector<std::vector<double>> samples_;
+    std::vector<int> calls_;
+};
+
+}  // namespace
+
+AgreedTimer::AgreedTimer(Communicator& group, const MeasureTrial& measure)
+    : group_(group), measure_(measure), start_(std::chrono::steady_clock::now()) {
+    double nothing = 0;
+    agree(nothing, spent_);
+}
+
+double AgreedTimer::seconds(Carrier carrier, const Trial& trial) {
+    double each = measure_(carrier, trial);
+    double elapsed =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    agree(each, elapsed);
+    spent_ = std::max(elapsed, spent_ + each * trial.calls);
+    return each;
+}
+
+void AgreedTimer::agree(double& seconds, double& elapsed) {
+    std::array values{seconds, elapsed};
+    const auto bytes = std::as_writable_bytes(std::span{values});
+    Pending pending =
+        group_.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
+    while (!pending.done()) {
+        sched_yield();
+    }
+    seconds = values[0];
+    elapsed = values[1];
+}
+
+std::vector<double> run_contest(AgreedTimer& timer,
+                                const Trial& trial,
+                                std::span<const Entrant> entrants,
+                                double until) {
+    Contest contest(timer, trial, entrants);
+    contest.try_each_once();
+    contest.repeat(until);
+    return contest.seconds();
+}
+
+}  // namespace traindyno
