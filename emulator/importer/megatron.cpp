@@ -219,7 +219,21 @@ class MegatronReader {
         }
     }
 
+    /// Unless told otherwise Megatron cuts experts as all else, and dispatches by all-gather.
     void read_experts() {
+        const std::int64_t tp = read_.count("--tensor-model-parallel-size").value_or(1);
+        const std::int64_t cut = read_.count("--expert-tensor-parallel-size").value_or(tp);
+        if (cut != tp) {
+            lacks(fmt::format(
+                "--expert-tensor-parallel-size {} (experts are cut by --tp like the rest)", cut));
+        }
+        const std::string dispatcher =
+            read_.text("--moe-token-dispatcher-type").value_or("allgather");
+        if (imported_.model->experts > 0 && dispatcher != "alltoall") {
+            lacks(fmt::format(
+                "--moe-token-dispatcher-type {} (tokens are dispatched by an all-to-all)",
+                dispatcher));
+        }
         if (const auto factor = read_.number("--moe-expert-capacity-factor")) {
             set("capacity-factor", fmt::format("{}", *factor), "--moe-expert-capacity-factor");
         }

@@ -216,10 +216,14 @@ class TorchtitanReader {
         set("context-exchange",
             method == "allgather" ? "all-gather" : "ring",
             "parallelism.context_parallel_rotate_method");
-        if (read_.count("parallelism.expert_tensor_parallel_degree").value_or(1) != 1) {
-            imported_.not_emulated.emplace_back(
-                "parallelism.expert_tensor_parallel_degree (experts are cut by --tp like the "
-                "rest)");
+        const bool experts = read_.count("parallelism.expert_parallel_degree").value_or(1) > 1;
+        const std::int64_t cut =
+            read_.count("parallelism.expert_tensor_parallel_degree").value_or(1);
+        if (experts && cut != tp.value_or(1)) {
+            imported_.not_emulated.push_back(fmt::format(
+                "parallelism.expert_tensor_parallel_degree = {} (experts are cut by --tp like the "
+                "rest)",
+                cut));
         }
     }
 

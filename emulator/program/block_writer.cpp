@@ -53,6 +53,30 @@ void BlockWriter::elementwise(ElementwiseKind kind,
             after);
 }
 
+void BlockWriter::activation_forward(std::int64_t rows,
+                                     std::int64_t columns,
+                                     const Slice& up,
+                                     const Slice& activated) {
+    const bool gated = stage_.mlp == Mlp::swiglu;
+    elementwise(gated ? ElementwiseKind::swiglu_forward : ElementwiseKind::gelu_forward,
+                rows,
+                columns,
+                {up},
+                {activated});
+}
+
+void BlockWriter::activation_backward(std::int64_t rows,
+                                      std::int64_t columns,
+                                      const std::vector<Slice>& reads,
+                                      const Slice& dup) {
+    const bool gated = stage_.mlp == Mlp::swiglu;
+    elementwise(gated ? ElementwiseKind::swiglu_backward : ElementwiseKind::gelu_backward,
+                rows,
+                columns,
+                reads,
+                {dup});
+}
+
 After BlockWriter::communicate(Lane lane, const CommOp& op, const After& after) {
     const auto position = static_cast<std::uint32_t>(block_.ops.size());
     const auto is_in = [](const After& list, std::uint32_t op_before) {

@@ -37,6 +37,16 @@ class BlockWriter {
                      std::vector<Slice> reads,
                      std::vector<Slice> writes,
                      const After& after = {});
+    /// GELU, or SwiGLU of twice as many columns in `up`.
+    void activation_forward(std::int64_t rows,
+                            std::int64_t columns,
+                            const Slice& up,
+                            const Slice& activated);
+    /// `reads`: up, gradient of what forward wrote.
+    void activation_backward(std::int64_t rows,
+                             std::int64_t columns,
+                             const std::vector<Slice>& reads,
+                             const Slice& dup);
     /// Waits for the operation before it, for `after` and, on its lane, for earlier communication.
     After communicate(Lane lane, const CommOp& op, const After& after = {});
     /// Later communication waits for `traffic` only where it says so: for what comes before it.

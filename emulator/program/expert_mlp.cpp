@@ -137,7 +137,7 @@ ExpertMlp::Beside ExpertMlp::shared_forward(const TokenRows& x, const TokenRows&
     }
     const TokenRows result = take_beside(y);
     block_.column_parallel_forward(shared_up(), x, shared_up_);
-    activate(shape_.tokens, shape_.shared_ffn, shared_up_, shared_activated_);
+    block_.activation_forward(shape_.tokens, shape_.shared_ffn, shared_up_, shared_activated_);
     return {.result = result.own,
             .ready = block_.row_parallel_forward(shared_down(), shared_activated_, result)};
 }
@@ -152,7 +152,7 @@ ExpertMlp::Beside ExpertMlp::shared_backward(const TokenRows& x,
     const Slice dup = kept_or(shared_dup_, shape_.tokens * shape_.shared_up_width);
     const TokenRows result = take_beside(dx);
     block_.row_parallel_backward(shared_down(), shared_activated_, dy, dactivated);
-    activate_backward(shape_.tokens, shape_.shared_ffn, {shared_up_, dactivated}, dup);
+    block_.activation_backward(shape_.tokens, shape_.shared_ffn, {shared_up_, dactivated}, dup);
     return {.result = result.own,
             .ready = block_.column_parallel_backward(shared_up(), x, dup, result)};
 }
@@ -178,7 +178,7 @@ After ExpertMlp::experts_forward(const Slice& processed, const After& arrived) {
             after);
         after.clear();
     });
-    activate(received_, shape_.expert_ffn, up_, activated_);
+    block_.activation_forward(received_, shape_.expert_ffn, up_, activated_);
     for_experts([&](std::int64_t local) {
         block_.compute(traindyno::forward(expert_down(local),
                                           exchange_.rows(activated_, local),
@@ -203,7 +203,7 @@ After ExpertMlp::experts_backward(const Slice& dprocessed,
                        after);
         after.clear();
     });
-    activate_backward(received_, shape_.expert_ffn, {up_, dactivated}, dup_);
+    block_.activation_backward(received_, shape_.expert_ffn, {up_, dactivated}, dup_);
     for_experts([&](std::int64_t local) {
         block_.compute(input_gradient(
             expert_up(local), exchange_.rows(dup_, local), exchange_.rows(ddispatched, local)));
@@ -231,30 +231,6 @@ void ExpertMlp::up_weight_gradients() {
         block_.compute(weight_gradient(
             expert_up(local), exchange_.rows(dispatched_, local), exchange_.rows(dup_, local)));
     });
-}
-
-void ExpertMlp::activate(std::int64_t rows,
-                         std::int64_t columns,
-                         const Slice& up,
-                         const Slice& activated) {
-    block_.elementwise(
-        stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward : ElementwiseKind::gelu_forward,
-        rows,
-        columns,
-        {up},
-        {activated});
-}
-
-void ExpertMlp::activate_backward(std::int64_t rows,
-                                  std::int64_t columns,
-                                  const std::vector<Slice>& reads,
-                                  const Slice& dup) {
-    block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_backward
-                                                 : ElementwiseKind::gelu_backward,
-                       rows,
-                       columns,
-                       reads,
-                       {dup});
 }
 
 Linear ExpertMlp::router() const {

@@ -55,11 +55,6 @@ class ExpertMlp {
     /// Adds what the shared experts made to `routed`, if there are any.
     void add_shared(const Slice& routed, const Beside& shared, const Slice& sum);
     [[nodiscard]] Slice router_backward(const Slice& x, const Slice& dweights);
-    void activate(std::int64_t rows, std::int64_t columns, const Slice& up, const Slice& activated);
-    void activate_backward(std::int64_t rows,
-                           std::int64_t columns,
-                           const std::vector<Slice>& reads,
-                           const Slice& dup);
 
     [[nodiscard]] Linear router() const;
     [[nodiscard]] BiasedLinear shared_up() const;

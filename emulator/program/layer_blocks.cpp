@@ -59,24 +59,21 @@ Activations place_activations(const StageContext& stage, LayerKind kind, BlockAr
 }
 
 /// Deferred weight gradients read them after the backward: those of queries, keys and values and of
-/// the projection take the places of activations that nothing reads any more when they are written.
+/// the projection take the places of activations that nothing reads any more when they are written,
+/// where there are any as large.
 OutputGradients place_gradients(const StageContext& stage,
                                 LayerKind kind,
                                 const Activations& at,
                                 BlockArenas& arenas) {
     const LocalShape& shape = stage.shape;
     OutputGradients gradients;
-    if (stage.weight_gradients == WeightGradients::at_once) {
-        return gradients;
+    if (stage.weight_gradients == WeightGradients::deferred) {
+        const bool dense = kind == LayerKind::dense;
+        gradients.projection = at.residual;
+        gradients.qkv = dense ? at.up : arenas.saved.take(shape.tokens * shape.qkv_width);
+        gradients.qkv.elements = shape.tokens * shape.qkv_width;
+        gradients.up = arenas.saved.take(dense ? shape.tokens * shape.up_width : 0);
     }
-    gradients.projection = at.residual;
-    if (kind == LayerKind::experts) {
-        gradients.qkv = arenas.saved.take(shape.tokens * shape.qkv_width);
-        return gradients;
-    }
-    gradients.qkv = at.up;
-    gradients.qkv.elements = shape.tokens * shape.qkv_width;
-    gradients.up = arenas.saved.take(shape.tokens * shape.up_width);
     return gradients;
 }
 
@@ -197,12 +194,7 @@ class LayerWriter {
             return;
         }
         block_.column_parallel_forward(linears_.up, gathered_input(at_.norm2), at_.up);
-        block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_forward
-                                                     : ElementwiseKind::gelu_forward,
-                           shape_.tokens,
-                           shape_.ffn,
-                           {at_.up},
-                           {at_.activated});
+        block_.activation_forward(shape_.tokens, shape_.ffn, at_.up, at_.activated);
         const After reduced = block_.row_parallel_forward(linears_.down, at_.activated, down);
         add_residual(at_.residual, down.own, output, reduced);
     }
@@ -221,12 +213,7 @@ class LayerWriter {
         const TokenRows grad_norm2 = summed(take_own());
         block_.row_parallel_backward(
             linears_.down, at_.activated, gathered_gradient(ends_.grad_output), grad_activated);
-        block_.elementwise(stage_.mlp == Mlp::swiglu ? ElementwiseKind::swiglu_backward
-                                                     : ElementwiseKind::gelu_backward,
-                           shape_.tokens,
-                           shape_.ffn,
-                           {at_.up, grad_activated},
-                           {grad_up});
+        block_.activation_backward(shape_.tokens, shape_.ffn, {at_.up, grad_activated}, grad_up);
         const After reduced = block_.column_parallel_backward(
             linears_.up, gathered_input(at_.norm2), grad_up, grad_norm2);
         norm_backward(at_.residual,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "emulator/program/build.hpp"
+#include "emulator/program/sharding.hpp"
 
 namespace traindyno {
 
@@ -107,7 +108,10 @@ void check_interleaving(const Layout& layout,
 }
 
 /// What the deferred weight gradients of the zero-bubble schedule do not go with.
-void check_zero_bubble(const TrainingSetup& setup, std::vector<std::string>& problems) {
+void check_zero_bubble(const Model& model,
+                       const Layout& layout,
+                       const TrainingSetup& setup,
+                       std::vector<std::string>& problems) {
     const auto refuse =
         [&](std::string_view setting, std::string_view value, std::string_view why) {
             problems.push_back(
@@ -123,12 +127,11 @@ void check_zero_bubble(const TrainingSetup& setup, std::vector<std::string>& pro
     if (setup.precision == Precision::fp8) {
         refuse("precision", "fp8", "would need fp8 copies kept from pass to pass");
     }
-    if (setup.zero >= Zero::gradients ||
-        setup.gradient_reduction == GradientReduction::every_micro_batch) {
-        refuse(setup.zero >= Zero::gradients ? "zero" : "gradient_reduction",
-               setup.zero >= Zero::gradients ? to_string(setup.zero)
-                                             : to_string(setup.gradient_reduction),
-               "are still missing when a layer's backward ends");
+    if (sharding_of(model, layout, setup).gradients == GradientPlace::buffers) {
+        const bool one = micro_batches(layout, setup) == 1;
+        refuse(one ? "zero" : "gradient_reduction",
+               one ? to_string(setup.zero) : to_string(setup.gradient_reduction),
+               "are still missing when a layer's backward ends and its gradients are reduced");
     }
 }
 
@@ -145,7 +148,7 @@ void check_pipeline(const Model& model,
     }
     check_interleaving(layout, setup, problems);
     if (setup.schedule == Schedule::zero_bubble) {
-        check_zero_bubble(setup, problems);
+        check_zero_bubble(model, layout, setup, problems);
     }
 }
 

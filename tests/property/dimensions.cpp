@@ -199,10 +199,7 @@ std::vector<Dimension> dimensions_of_sharing() {
         values("ep", &Layout::ep, {1, 2, 4}, has_experts),
         values("capacity-factor", &TrainingSetup::capacity_factor, {0.0, 0.75, 1.25}, has_experts),
         values("expert-skew", &TrainingSetup::expert_skew, {0.0, 0.5, 1.0}, has_experts),
-        // None twice as often: experts on several ranks need it.
-        values("zero",
-               &TrainingSetup::zero,
-               {Zero::none, Zero::none, Zero::optimizer, Zero::gradients, Zero::parameters}),
+        all("zero", &TrainingSetup::zero),
         values("shard", &Layout::shard, {0, 2, 3, 4}, shards),
         values("prefetch",
                &TrainingSetup::prefetch,

@@ -75,6 +75,19 @@ TEST(MeasureRequest, divides_experts_among_data_parallel_ranks) {
     EXPECT_EQ(experts_on(2, {{"capacity-factor", "1.25"}}).workload.setup.capacity_factor, 1.25);
 }
 
+/// What users of Megatron-LM's experts set: --sequence-parallel, --use-distributed-optimizer.
+TEST(MeasureRequest, cuts_tokens_and_shards_state_beside_experts) {
+    for (const char* const zero : {"1", "2", "3"}) {
+        const MeasureRequest request =
+            experts_on(16, {{"tp", "2"}, {"ep", "4"}, {"sequence-parallel", "on"}, {"zero", zero}});
+        EXPECT_EQ(request.points.front().layout, (Layout{.tp = 2, .ep = 4, .dp = 8}));
+        EXPECT_EQ(request.workload.setup.sequence_parallel, SequenceParallel::on);
+    }
+    EXPECT_EQ(experts_on(4, {{"pp", "2"}, {"ep", "2"}, {"schedule", "zero-bubble"}})
+                  .workload.setup.schedule,
+              Schedule::zero_bubble);
+}
+
 TEST(MeasureRequest, says_what_experts_cannot_be_divided_so) {
     const auto error = [](std::int64_t ranks, std::map<std::string, std::string> values) {
         try {
@@ -85,6 +98,9 @@ TEST(MeasureRequest, says_what_experts_cannot_be_divided_so) {
         return std::string();
     };
     EXPECT_NE(error(6, {{"ep", "4"}}).find("ep: 4 does not divide dp 6"), std::string::npos);
+    EXPECT_NE(error(8, {{"ep", "2"}, {"zero", "1"}, {"shard", "4"}})
+                  .find("shard: 4 does not go with ep 2"),
+              std::string::npos);
     EXPECT_NE(error(2, {{"expert-skew", "-1"}}).find("--expert-skew"), std::string::npos);
     EXPECT_NE(error(2, {{"capacity-factor", "x"}}).find("--capacity-factor"), std::string::npos);
 }

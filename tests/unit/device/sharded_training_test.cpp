@@ -410,6 +410,8 @@ std::vector<Training> trainings() {
         training("experts_alone_zero3_last", two_of_two, Zero::parameters, 2),
         training("experts_deferred", {.ep = 2, .dp = 2, .pp = 2}, Zero::none, 3),
         training("experts_deferred_zero1", {.ep = 2, .dp = 4, .pp = 2}, Zero::optimizer, 3),
+        training("experts_deferred_zero3", {.ep = 2, .dp = 4, .pp = 2}, Zero::parameters, 3),
+        training("pipeline_deferred_zero2", pipelined, Zero::gradients, 3),
         training("llama_zero2", two, Zero::gradients, 1),
         training("llama_zero3", two, Zero::parameters, 2, every)};
     for (Training& item : list) {

@@ -101,6 +101,24 @@ TEST(Megatron, describes_experts_behind_dense_layers) {
     EXPECT_TRUE(mentions(imported.not_emulated, "--mtp-num-layers 1 (no extra"));
 }
 
+TEST(Megatron, has_experts_cut_and_fed_as_they_are_here_where_told_so) {
+    const std::string mixtral =
+        "--num-experts 8 --expert-model-parallel-size 4 --tensor-model-parallel-size 2 "
+        "--sequence-parallel --use-distributed-optimizer ";
+    const Imported same = with(mixtral + "--moe-token-dispatcher-type alltoall");
+    EXPECT_TRUE(same.not_emulated.empty());
+    EXPECT_EQ(test::setting(same, "ep"), "4");
+    EXPECT_EQ(test::setting(same, "sequence-parallel"), "on");
+    EXPECT_EQ(test::setting(same, "zero"), "1");
+    EXPECT_TRUE(with(mixtral + "--moe-token-dispatcher-type alltoall "
+                               "--expert-tensor-parallel-size 2")
+                    .not_emulated.empty());
+    const Imported other = with(mixtral + "--expert-tensor-parallel-size 1");
+    EXPECT_TRUE(mentions(other.not_emulated, "--expert-tensor-parallel-size 1 (experts are cut"));
+    EXPECT_TRUE(mentions(other.not_emulated, "--moe-token-dispatcher-type allgather (tokens"));
+    EXPECT_TRUE(with("--moe-token-dispatcher-type flex").not_emulated.empty());  // no experts
+}
+
 TEST(Megatron, counts_leading_dense_layers_only) {
     const auto dense = [](const std::string& pattern) {
         return with("--num-experts 8 --moe-layer-freq \"" + pattern + "\"");

@@ -70,6 +70,21 @@ TEST(Torchtitan, knows_its_schedules) {
     EXPECT_EQ(test::setting(schedule("1F1B"), "micro-batch"), "1");
 }
 
+TEST(Torchtitan, lists_experts_that_are_not_cut_as_all_else) {
+    const auto gap = [](const std::string& degrees) {
+        std::string found;
+        for (const std::string& text :
+             titan_from(std::string(model) + "[parallelism]\n" + degrees).not_emulated) {
+            found += text.starts_with("parallelism.expert_tensor") ? text : "";
+        }
+        return found;
+    };
+    const std::string experts = "expert_parallel_degree = 4\ntensor_parallel_degree = 2\n";
+    EXPECT_TRUE(gap(experts).starts_with("parallelism.expert_tensor_parallel_degree = 1 (experts"));
+    EXPECT_EQ(gap(experts + "expert_tensor_parallel_degree = 2\n"), "");
+    EXPECT_EQ(gap("tensor_parallel_degree = 2\n"), "");
+}
+
 TEST(Torchtitan, lists_what_it_does_not_use) {
     const Imported imported =
         titan_from("[model]\nname = \"mymodel\"\nflavor = \"3B\"\n[parallelism]\nnew_degree = 2\n");

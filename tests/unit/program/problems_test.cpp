@@ -96,10 +96,16 @@ std::vector<Wrong> wrong_inputs() {
         w.setup.precision = Precision::fp8;
     });
     add("zero: 2 does not go with schedule zero-bubble", [](Wrong& w) {
-        w.layout.dp = 2;
+        w.layout.dp = w.setup.global_batch = 2;  // one micro-batch, reduced layer by layer
         w.setup.schedule = Schedule::zero_bubble;
         w.setup.zero = Zero::gradients;
     });
+    add("gradient_reduction: every-micro-batch does not go with schedule zero-bubble",
+        [](Wrong& w) {
+            w.layout.dp = 2;
+            w.setup.schedule = Schedule::zero_bubble;
+            w.setup.gradient_reduction = GradientReduction::every_micro_batch;
+        });
     add("micro_batch: 0", [](Wrong& w) { w.setup.micro_batch = 0; });
     add("global_batch: -4", [](Wrong& w) { w.setup.global_batch = -4; });
     add("global_batch: 8", [](Wrong& w) { w.layout.dp = 3; });

@@ -9,6 +9,7 @@
 #include "emulator/program/sharding.hpp"
 #include "emulator/program/verify.hpp"
 #include "emulator/program/volume.hpp"
+#include "tests/support/sanitized_sample.hpp"
 #include "tests/unit/program/block_names.hpp"
 #include "tests/unit/program/expert_cases.hpp"
 #include "tests/unit/program/hazards.hpp"
@@ -59,7 +60,7 @@ std::vector<Case> cases() {
             add_setups(layout, setup, list);
         }
     }
-    return list;
+    return sanitized_sample(std::move(list));
 }
 
 std::int64_t expert_position(const Layout& layout, WorldRank rank) {
