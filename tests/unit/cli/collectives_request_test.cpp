@@ -113,7 +113,7 @@ TEST(CollectivesRequest, refuses_what_does_not_go_together) {
 
 TEST(CollectivesRequest, on_gpus_is_nccls_unless_told_otherwise) {
     GpuInventory gpus;
-    gpus.devices.emplace_back().name = "a GPU";
+    gpus.devices.emplace_back();
     const CollectivesRequest made = collectives_request_of({{"device", "cuda"}}, 4, gpus);
     EXPECT_EQ(made.device, BenchDevice::cuda);
     EXPECT_EQ(made.gpu_sharing, GpuSharing::refused);
