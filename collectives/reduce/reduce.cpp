@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -261,6 +262,11 @@ void prefetch_block(std::span<const std::byte* const> inputs, std::size_t at, st
     }
 }
 
+/// Bytes between the begin of a cache line and `place`.
+std::size_t past_line(const std::byte* place) {
+    return reinterpret_cast<std::uintptr_t>(place) % 64;
+}
+
 void cache_bytes(const std::byte* from, std::byte* to, std::size_t bytes) {
     std::memcpy(to, from, bytes);
 }
@@ -304,8 +310,10 @@ void reduce_typed(std::span<const std::byte* const> inputs,
     alignas(64) std::array<Accumulator<T>, block_elements<T>> sums;
     alignas(64) std::array<T, is_half<T> ? block_elements<T> : 0> rounded;
     // NOLINTEND(cppcoreguidelines-pro-type-member-init)
-    for (std::size_t at = 0; at < bytes; at += block_bytes) {
-        const std::size_t block = std::min(block_bytes, bytes - at);
+    for (std::size_t at = 0, block = 0; at < bytes; at += block) {
+        // All but the first block begin a line of an output that is streamed: whole lines are
+        // written then, whatever the buffer's alignment.
+        block = std::min(block_bytes - past_line(outputs.back() + at), bytes - at);
         const std::size_t count = block / sizeof(T);
         prefetch_block(inputs, at + fetch_ahead, bytes);
         const void* const result =
