@@ -8,7 +8,7 @@
 namespace traindyno::test {
 
 TEST(RandomRuns, end_on_timed_devices_with_right_values) {
-    check_cases(300, [](const Case& at) {
+    check_cases(200, [](const Case& at) {
         return run_in_process(build_all(at.model, at.layout, at.setup), 2, 1);
     });
 }
