@@ -49,8 +49,9 @@ std::vector<std::string> split(std::string_view list) {
 
 std::vector<std::string> carrier_names(BenchDevice device, std::int64_t ranks) {
     if (device == BenchDevice::cuda) {
-        constexpr auto& gpu_names = EnumNames<GpuCollectives>::names;
-        return std::vector<std::string>(gpu_names.begin(), gpu_names.end());
+        const auto& of_gpus = EnumNames<GpuCollectives>::names;
+        std::vector<std::string> names(of_gpus.begin(), of_gpus.end());
+        return names;
     }
     std::vector<std::string> names(EnumNames<Carrier>::names.begin(),
                                    EnumNames<Carrier>::names.end());
