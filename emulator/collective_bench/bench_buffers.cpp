@@ -30,7 +30,7 @@ OpBuffers place(const BenchCase& what,
             .out = {first + (out < in ? offset * out : 0), out}};
 }
 
-void finish(Pending pending) {
+void finish_copy(Pending pending) {
     wait_patiently(pending);
 }
 
@@ -82,14 +82,14 @@ OpBuffers BenchBuffers::on_host(const BenchCase& what,
 
 void BenchBuffers::to_operation(const OpBuffers& host, const OpBuffers& buffers) const {
     if (staging_) {
-        finish(staging_->to_device(host.in, buffers.in));
-        finish(staging_->to_device(host.out, buffers.out));
+        finish_copy(staging_->to_device(host.in, buffers.in));
+        finish_copy(staging_->to_device(host.out, buffers.out));
     }
 }
 
 void BenchBuffers::to_host(const OpBuffers& buffers, const OpBuffers& host) const {
     if (staging_) {
-        finish(staging_->to_host(buffers.out, host.out));
+        finish_copy(staging_->to_host(buffers.out, host.out));
     }
 }
 
