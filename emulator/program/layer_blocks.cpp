@@ -203,7 +203,7 @@ class LayerWriter {
         if (experts_) {
             const TokenRows grad_norm2 = summed(take_own());
             experts_->backward(
-                gathered_input(at_.norm2), gathered_gradient(ends_.grad_output), grad_norm2);
+                input_of_gradient(at_.norm2), gathered_gradient(ends_.grad_output), grad_norm2);
             norm_backward(
                 at_.residual, grad_norm2.own, weights_.norm2, ends_.grad_output, grad_residual, {});
             return;
@@ -215,7 +215,7 @@ class LayerWriter {
             linears_.down, at_.activated, gathered_gradient(ends_.grad_output), grad_activated);
         block_.activation_backward(shape_.tokens, shape_.ffn, {at_.up, grad_activated}, grad_up);
         const After reduced = block_.column_parallel_backward(
-            linears_.up, gathered_input(at_.norm2), grad_up, grad_norm2);
+            linears_.up, input_of_gradient(at_.norm2), grad_up, grad_norm2);
         norm_backward(at_.residual,
                       grad_norm2.own,
                       weights_.norm2,
@@ -233,7 +233,7 @@ class LayerWriter {
         core_attention_backward(grad_context, grad_qkv);
         rotate(ElementwiseKind::rotary_backward, grad_qkv);
         const After reduced = block_.column_parallel_backward(
-            linears_.qkv, gathered_input(at_.norm1), grad_qkv, grad_norm1);
+            linears_.qkv, input_of_gradient(at_.norm1), grad_qkv, grad_norm1);
         norm_backward(
             ends_.input, grad_norm1.own, weights_.norm1, grad_residual, ends_.grad_input, reduced);
     }
@@ -322,6 +322,13 @@ class LayerWriter {
     /// last. With one for both, the weight gradient of a layer could still read what the next
     /// gathers, where a device runs the operation between them earlier (kernel_plan/fusion.hpp).
     [[nodiscard]] TokenRows gathered_input(const Slice& own) { return rows_in(inputs_, own); }
+
+    /// Of a product in backward, for its weight's gradient: where that is deferred, its own block
+    /// gathers it.
+    [[nodiscard]] TokenRows input_of_gradient(const Slice& own) {
+        const bool deferred = stage_.weight_gradients == WeightGradients::deferred;
+        return deferred ? TokenRows{.own = own, .all = own} : gathered_input(own);
+    }
 
     [[nodiscard]] TokenRows gathered_gradient(const Slice& own) { return rows_in(gradients_, own); }
 

@@ -96,12 +96,8 @@ bool is_uneven(const Case& at, const StepProgram& program, Space space) {
     const std::int64_t dense = dense_layers_of_stage(at.model, at.layout, at.setup, program.stage);
     const bool two_kinds =
         dense > 0 && dense < layers_of_stage(at.model, at.layout, at.setup, program.stage);
-    // Backward of deferred weight gradients has a place for inputs that only their own pass
-    // gathers.
-    const bool gathers_later = at.setup.schedule == Schedule::zero_bubble &&
-                               at.setup.sequence_parallel == SequenceParallel::on;
     return (space == Space::saved && at.setup.virtual_stages > 1) ||
-           (space == Space::workspace && (gathers_later || at.layout.cp > 1)) ||
+           (space == Space::workspace && at.layout.cp > 1) ||
            ((space == Space::gradient || space == Space::parameter) && two_kinds);
 }
 
