@@ -11,51 +11,50 @@ namespace traindyno {
 
 namespace {
 
-constexpr double cannot_win = 1.2;   ///< times the best, that it needs at least
-constexpr double hopeless = 2;       ///< times the best, that it is expected to take
-constexpr double cold_hopeless = 4;  ///< times the best, that its first call took
-/// Times the best: who takes part in the rounds after the first.
-constexpr std::array tolerances{2.5, 1.5, 1.3, 1.2, 1.15, 1.15};
+constexpr double cannot_win = 1.2;  ///< times the best, that it needs at least
+constexpr double hopeless = 3;      ///< times the best, that it is expected to take
+/// Times the best: who takes part in the rounds after the first. Nearly all have a second chance.
+constexpr std::array tolerances{10.0, 3.0, 1.5, 1.3, 1.2, 1.15, 1.15};
 /// A trial is long against what ends of calls differ by between members.
-constexpr double trial_seconds = 2e-3;
-constexpr int most_calls = 16;
+constexpr double trial_seconds = 4e-3;
+constexpr int most_calls = 20;
+constexpr int calls_at_first = 4;  ///< where little is known
 
 int calls_for(double seconds) {
     return seconds > 0 ? std::clamp(static_cast<int>(trial_seconds / seconds), 1, most_calls) : 1;
 }
 
-/// The lower one of two.
-double median(std::vector<double> samples) {
-    const auto middle = samples.begin() + static_cast<std::ptrdiff_t>((samples.size() - 1) / 2);
-    std::nth_element(samples.begin(), middle, samples.end());
-    return *middle;
+double lower_quarter(std::vector<double> samples) {
+    const auto at = samples.begin() + static_cast<std::ptrdiff_t>((samples.size() - 1) / 4);
+    std::nth_element(samples.begin(), at, samples.end());
+    return *at;
 }
 
 class Contest {
   public:
     Contest(AgreedTimer& timer, const Trial& trial, std::span<const Entrant> entrants)
-        : timer_(timer),
-          trial_(trial),
-          entrants_(entrants),
-          samples_(entrants.size()),
-          calls_(entrants.size(), 1) {
+        : timer_(timer), trial_(trial), entrants_(entrants), samples_(entrants.size()) {
         for (std::size_t i = 0; i < entrants.size(); ++i) {
             if (entrants[i].known > 0) {
                 samples_[i].push_back(entrants[i].known);
             }
+            least_ = least_ == 0 || (entrants[i].least > 0 && entrants[i].least < least_)
+                         ? entrants[i].least
+                         : least_;
         }
     }
 
     /// The most promising first: they show who need not be tried.
-    void try_each_once() {
+    void try_each_once(double until) {
         std::vector<std::size_t> order(entrants_.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
             return promise(entrants_[a]) < promise(entrants_[b]);
         });
         for (const std::size_t i : order) {
-            if (samples_[i].empty() && may_win(entrants_[i])) {
-                try_first(i);
+            const bool in_time = timer_.spent() < until || best() == 0;
+            if (samples_[i].empty() && in_time && may_win(entrants_[i])) {
+                sample(i, entrants_[i].is_new);
             }
         }
     }
@@ -68,7 +67,7 @@ class Contest {
             }
             for (const std::size_t i : near) {
                 if (entrants_[i].known == 0) {
-                    sample(i);
+                    sample(i, false);
                 }
             }
         }
@@ -77,7 +76,7 @@ class Contest {
     [[nodiscard]] std::vector<double> seconds() const {
         std::vector<double> result;
         for (const std::vector<double>& own : samples_) {
-            result.push_back(own.empty() ? 0 : median(own));
+            result.push_back(own.empty() ? 0 : lower_quarter(own));
         }
         return result;
     }
@@ -102,24 +101,18 @@ class Contest {
                (entrant.least <= cannot_win * bar && entrant.expected <= hopeless * bar);
     }
 
-    void try_first(std::size_t i) {
-        double estimate = entrants_[i].expected;
-        if (entrants_[i].is_cold) {
-            estimate = timer_.seconds(entrants_[i].carrier, trial_);
-            const double bar = best();
-            if (bar > 0 && estimate > cold_hopeless * bar) {
-                samples_[i].push_back(estimate);
-                return;
-            }
-        }
-        calls_[i] = calls_for(estimate);
-        sample(i);
+    void sample(std::size_t i, bool is_first) {
+        Trial trial = trial_;
+        trial.calls = calls();
+        trial.is_first = is_first;
+        samples_[i].push_back(timer_.seconds(entrants_[i].carrier, trial));
     }
 
-    void sample(std::size_t i) {
-        Trial trial = trial_;
-        trial.calls = calls_[i];
-        samples_[i].push_back(timer_.seconds(entrants_[i].carrier, trial));
+    /// Several of what may be short, so that one bad start does not make all trials short.
+    [[nodiscard]] int calls() const {
+        const double bar = best();
+        const int fewest = least_ * calls_at_first <= trial_seconds ? calls_at_first : 1;
+        return bar > trial_seconds * calls_at_first ? 1 : std::max(fewest, calls_for(bar));
     }
 
     [[nodiscard]] std::vector<std::size_t> near_best(double tolerance) const {
@@ -138,7 +131,7 @@ class Contest {
         const std::vector<double> all = seconds();
         double sum = 0;
         for (const std::size_t i : which) {
-            sum += entrants_[i].known > 0 ? 0 : calls_[i] * all[i];
+            sum += entrants_[i].known > 0 ? 0 : calls() * all[i];
         }
         return sum;
     }
@@ -147,7 +140,7 @@ class Contest {
     const Trial& trial_;
     std::span<const Entrant> entrants_;
     std::vector<std::vector<double>> samples_;
-    std::vector<int> calls_;
+    double least_ = 0;  ///< of all whose least is known
 };
 
 }  // namespace
@@ -182,10 +175,10 @@ void AgreedTimer::agree(double& seconds, double& elapsed) {
 std::vector<double> run_contest(AgreedTimer& timer,
                                 const Trial& trial,
                                 std::span<const Entrant> entrants,
-                                double until) {
+                                const ContestTime& time) {
     Contest contest(timer, trial, entrants);
-    contest.try_each_once();
-    contest.repeat(until);
+    contest.try_each_once(time.first_until);
+    contest.repeat(time.repeat_until);
     return contest.seconds();
 }
 

@@ -14,12 +14,13 @@
 
 namespace traindyno {
 
-/// What is run: `calls` one after the other.
+/// What is run: `calls` one after the other, after one that does not count if it is the first.
 struct Trial {
     CollectiveOp op = CollectiveOp::all_reduce;
     Urgency urgency = Urgency::background;
     std::int64_t bytes = 0;  ///< as in TuningRow
     int calls = 1;
+    bool is_first = false;  ///< of the carrier: connections and buffers are yet to be made
 };
 
 /// Runs a trial on all members at once; seconds per call on this one.
@@ -52,16 +53,22 @@ struct Entrant {
     double expected = 0;  ///< seconds per call by what is known of other sizes; 0: nothing is
     double least = 0;     ///< seconds it cannot do without; 0: unknown
     double known = 0;     ///< seconds measured already: it is not run again
-    bool is_cold = true;  ///< its first call makes connections and buffers
+    bool is_new = true;   ///< not run yet
 };
 
-/// Seconds per call of each entrant, 0 of those that were not tried because they cannot win: they
-/// need at least, or are expected to take, clearly more than the best. One trial each, then further
-/// ones of those near the best, ever nearer, until `until` on the timer's clock; of several the
-/// median.
+/// On the timer's clock.
+struct ContestTime {
+    double first_until = 0;   ///< later no further entrant is tried, if one was
+    double repeat_until = 0;  ///< later none is tried again
+};
+
+/// Seconds per call of each entrant, 0 of those that were not tried because there was no time or
+/// they cannot win: they need at least, or are expected to take, clearly more than the best. One
+/// trial each, then further ones of those near the best, ever nearer. Of several the lowest
+/// quarter's: what else a machine does only makes them longer.
 [[nodiscard]] std::vector<double> run_contest(AgreedTimer& timer,
                                               const Trial& trial,
                                               std::span<const Entrant> entrants,
-                                              double until);
+                                              const ContestTime& time);
 
 }  // namespace traindyno

@@ -19,15 +19,20 @@ namespace {
 
 /// Short enough for no library to ask the receiver first, which would take two delays more.
 constexpr std::size_t message = std::size_t{32} << 10;
-constexpr int messages_in_a_row = 8;
 constexpr std::size_t short_message = 8;
 constexpr int short_exchanges = 5;
-/// The first ones open TCP's window and use up what a shaped link lets pass at once.
-constexpr int long_exchanges = 4;
-constexpr int of_them_warm = 2;
+/// First some that open TCP's window and use up what a shaped link lets pass at once.
+constexpr int warm_messages = 12;
+constexpr int timed_messages = 16;
 
-std::optional<Algorithm> algorithm_of(Carrier carrier, CollectiveOp op) {
+/// Of the messages between nodes.
+std::optional<Algorithm> algorithm_of(Carrier carrier,
+                                      CollectiveOp op,
+                                      std::int64_t bytes,
+                                      std::int64_t ranks) {
     switch (carrier) {
+        case Carrier::mpi:
+            return usual_algorithm(op, bytes, ranks);
         case Carrier::ring:
             return algorithm_for(Algorithm::ring, op);
         case Carrier::recursive_doubling:
@@ -36,15 +41,25 @@ std::optional<Algorithm> algorithm_of(Carrier carrier, CollectiveOp op) {
             return algorithm_for(Algorithm::halving_doubling, op);
         case Carrier::double_tree:
             return algorithm_for(Algorithm::double_tree, op);
-        case Carrier::hierarchical:  // a ring across; has no all_to_all
-            return op == CollectiveOp::all_to_all
-                       ? std::nullopt
-                       : std::optional(algorithm_for(Algorithm::ring, op));
-        case Carrier::mpi:
+        case Carrier::hierarchical:  // has no all_to_all
+            if (op != CollectiveOp::all_to_all) {
+                return algorithm_for(Algorithm::ring, op);
+            }
+            break;
         case Carrier::shm:
             break;
     }
     return std::nullopt;
+}
+
+/// Round by round something passes from each node to the next, whatever the ranks' order.
+bool passes_all(Algorithm algorithm) {
+    return algorithm == Algorithm::ring;
+}
+
+/// All ranks of a node exchange as much as a single one would.
+bool exchanges(Algorithm algorithm) {
+    return algorithm == Algorithm::recursive_doubling || algorithm == Algorithm::halving_doubling;
 }
 
 void finish(Pending pending) {
@@ -80,41 +95,41 @@ LinkModel measure_links_of_nodes(Communicator& messages, const NodeMap& map) {
     const GroupRank rank = messages.rank();
     const auto nodes = static_cast<std::int32_t>(map.shape().nodes);
     TD_EXPECT(nodes > 1);
-    // Negative, for the largest is what an all-reduce finds.
-    constexpr double never = 1e9;
-    std::array least{-never, -never};
+    std::array seconds{0.0, 0.0};
     if (map.local_rank(rank) == 0) {
         const std::int32_t node = map.node(rank);
         const GroupRank next = map.rank_at((node + 1) % nodes, 0);
         const GroupRank previous = map.rank_at((node + nodes - 1) % nodes, 0);
+        seconds[0] = 1;
         for (int i = 0; i < short_exchanges; ++i) {
-            least[0] =
-                std::max(least[0], -exchange_seconds(messages, next, previous, short_message, 1));
+            seconds[0] =
+                std::min(seconds[0], exchange_seconds(messages, next, previous, short_message, 1));
         }
-        for (int i = 0; i < long_exchanges; ++i) {
-            const double seconds =
-                exchange_seconds(messages, next, previous, message, messages_in_a_row);
-            least[1] = i < of_them_warm ? least[1] : std::max(least[1], -seconds);
-        }
+        static_cast<void>(exchange_seconds(messages, next, previous, message, warm_messages));
+        seconds[1] = exchange_seconds(messages, next, previous, message, timed_messages);
     }
-    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(least));
-    finish(messages.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate));
-    constexpr auto moved = static_cast<double>(messages_in_a_row * message);
-    return {.alpha = -least[0], .beta = std::max(least[0] - least[1], 0.0) / moved};
+    // The mean: who begins late finds messages that have come already, who is early waits longer.
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(seconds));
+    finish(messages.all_reduce(bytes, bytes, DType::fp64, Reduction::sum, Urgency::immediate));
+    const double alpha = seconds[0] / nodes;
+    constexpr auto moved = static_cast<double>(timed_messages * message);
+    return {.alpha = alpha, .beta = std::max(seconds[1] / nodes - alpha, 0.0) / moved};
 }
 
-LeastSeconds least_on_links(const GroupShape& shape, const LinkModel& link) {
-    if (shape.nodes == 1) {
-        return {};
-    }
-    return [shape, link](Carrier carrier, CollectiveOp op, std::int64_t bytes) {
-        const std::optional<Algorithm> algorithm = algorithm_of(carrier, op);
+KnownCosts costs_on_links(const GroupShape& shape, const LinkModel& link) {
+    TD_EXPECT(shape.nodes > 1);
+    return [shape, link](Carrier carrier, CollectiveOp op, std::int64_t bytes) -> KnownCost {
+        const std::optional<Algorithm> algorithm = algorithm_of(carrier, op, bytes, shape.ranks);
         if (!algorithm) {
-            return 0.0;
+            return {};
         }
-        const Cost cost = cost_of(*algorithm, op, bytes, shape.nodes);
-        return link.alpha * static_cast<double>(cost.rounds) +
-               link.beta * static_cast<double>(cost.bytes);
+        const bool all_pass = passes_all(*algorithm) && carrier != Carrier::hierarchical;
+        const Cost cost = cost_of(*algorithm, op, bytes, all_pass ? shape.ranks : shape.nodes);
+        const bool multiplies = exchanges(*algorithm) && op == CollectiveOp::all_reduce;
+        const std::int64_t on_a_link = (multiplies ? shape.fewest : 1) * cost.bytes;
+        const double seconds = link.alpha * static_cast<double>(cost.rounds) +
+                               link.beta * static_cast<double>(on_a_link);
+        return {.least = carrier == Carrier::mpi ? 0 : seconds, .typical = seconds};
     };
 }
 

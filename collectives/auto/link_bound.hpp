@@ -10,12 +10,14 @@
 namespace traindyno {
 
 /// The first rank of each node sends to that of the next and receives from that of the one before:
-/// alpha is what 8 bytes take, beta what a byte takes beyond that, of several exchanges the
-/// fastest. No gamma. Collective over `messages`; two nodes or more.
+/// alpha is what 8 bytes take at best, beta what a byte of 512 KiB takes beyond that. No gamma.
+/// Collective over `messages`; two nodes or more.
 [[nodiscard]] LinkModel measure_links_of_nodes(Communicator& messages, const NodeMap& map);
 
-/// With one rank on each node a carrier would need no more messages, nor bytes on a link, than with
-/// several. Nothing is known of MPI's own algorithms, nor where there are no links.
-[[nodiscard]] LeastSeconds least_on_links(const GroupShape& shape, const LinkModel& link);
+/// Messages one after the other on links, and bytes on one: of a ring those of all ranks, for every
+/// round crosses some link; of two levels those of a ring of nodes; of others those between nodes
+/// of one rank, times the ranks of a node where all of them exchange as much. MPI is taken to grow
+/// as usual_algorithm() does, but what it needs at least is unknown. Two nodes or more.
+[[nodiscard]] KnownCosts costs_on_links(const GroupShape& shape, const LinkModel& link);
 
 }  // namespace traindyno

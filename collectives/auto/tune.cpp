@@ -18,6 +18,10 @@ constexpr std::array<std::int64_t, 6> sizes{
 constexpr double better = 0.95;     ///< times the first carrier: what makes one change
 constexpr double near = 1.5;        ///< times the best expected: worth a trial where time is short
 constexpr double long_call = 2e-3;  ///< seconds; see tune()
+/// Of the time, spent on the first size: the second one is left out.
+constexpr double skipping = 0.3;
+/// Of the time that is left, for first tries at one size.
+constexpr double first_try_share = 0.5;
 /// Of an operation's time for its first urgency, which measures for both.
 constexpr double first_share = 0.6;
 
@@ -43,16 +47,21 @@ class OperationTuner {
     /// `other`: rows of the other urgency, if it came before.
     OperationTuner(AgreedTimer& timer,
                    std::span<const Carrier> carriers,
-                   const LeastSeconds& least,
+                   const KnownCosts& costs,
                    const Rows& other)
-        : timer_(timer), carriers_(carriers), least_(least), other_(other) {}
+        : timer_(timer), carriers_(carriers), costs_(costs), other_(other) {}
 
     /// `first` says what all rows have in common; `until` is on the timer's clock.
     [[nodiscard]] Rows run(const TuningRow& first, std::int64_t largest, double until) {
         first_ = first;
+        const double begun = timer_.spent();
         for (std::size_t i = 0; i < sizes.size(); ++i) {
             if (!rows_.empty() && rows_.back().bytes >= largest) {
                 break;
+            }
+            const bool is_short = timer_.spent() - begun > skipping * (until - begun);
+            if (i == 1 && is_short && largest > sizes[i]) {
+                continue;  // larger ones are worth more time
             }
             add_row(sizes[i], until, static_cast<double>(sizes.size() - i));
         }
@@ -67,15 +76,15 @@ class OperationTuner {
         row.estimated = entrants.empty();
         if (row.estimated) {
             for (const Carrier carrier : carriers_) {
-                of(row.seconds, carrier) = expected(carrier, bytes);
+                of(row.seconds, carrier) = expected(carrier, bytes, Guess::likely);
             }
         } else {
             const double spent = timer_.spent();
-            const std::vector<double> seconds =
-                run_contest(timer_,
-                            {.op = row.op, .urgency = row.urgency, .bytes = bytes},
-                            entrants,
-                            spent + (until - spent) / sizes_left);
+            const std::vector<double> seconds = run_contest(
+                timer_,
+                {.op = row.op, .urgency = row.urgency, .bytes = bytes},
+                entrants,
+                {.first_until = until, .repeat_until = spent + (until - spent) / sizes_left});
             for (std::size_t i = 0; i < entrants.size(); ++i) {
                 of(row.seconds, entrants[i].carrier) = seconds[i];
             }
@@ -88,16 +97,16 @@ class OperationTuner {
         std::vector<Entrant> entrants;
         for (const Carrier carrier : carriers_) {
             entrants.push_back({.carrier = carrier,
-                                .expected = expected(carrier, bytes),
-                                .least = least(carrier, bytes),
+                                .expected = expected(carrier, bytes, Guess::hopeful),
+                                .least = cost(carrier, bytes).least,
                                 .known = known(carrier, bytes),
-                                .is_cold = times_of(carrier).empty()});
+                                .is_new = times_of(carrier).empty()});
         }
         return entrants;
     }
 
     /// Those that there is time for, the most promising first; none where it does not even suffice
-    /// for two that may be the best. The first two sizes are always measured.
+    /// for two that may be the best. Something is measured at the first two sizes.
     [[nodiscard]] std::vector<Entrant> affordable(std::vector<Entrant> entrants,
                                                   double until) const {
         if (rows_.size() < 2) {
@@ -110,7 +119,7 @@ class OperationTuner {
         std::size_t count = 0;
         for (; count < entrants.size(); ++count) {
             const Entrant& each = entrants[count];
-            left -= each.known > 0 ? 0 : promise(each) * (each.is_cold ? 2 : 1);
+            left -= each.known > 0 ? 0 : promise(each) * (each.is_new ? 2 : 1);
             if (left < 0) {
                 break;
             }
@@ -124,6 +133,10 @@ class OperationTuner {
     static double promise(const Entrant& entrant) {
         return std::max(entrant.expected, entrant.least);
     }
+
+    /// From a single time: that it does not grow, so that its carrier is tried again, or that it
+    /// grows in proportion.
+    enum class Guess : std::uint8_t { hopeful, likely };
 
     struct Time {
         std::int64_t bytes = 0;
@@ -140,26 +153,27 @@ class OperationTuner {
         return times;
     }
 
-    [[nodiscard]] double least(Carrier carrier, std::int64_t bytes) const {
-        return least_ ? least_(carrier, first_.op, bytes) : 0;
+    [[nodiscard]] KnownCost cost(Carrier carrier, std::int64_t bytes) const {
+        return costs_ ? costs_(carrier, first_.op, bytes) : KnownCost{};
     }
 
-    /// In proportion to what it takes at least, else on the straight line through the last two
-    /// times, which a single one begins; 0: nothing is known.
-    [[nodiscard]] double expected(Carrier carrier, std::int64_t bytes) const {
+    /// The last time and what the formula adds to it, so that what else the machine did then does
+    /// not grow with the size; without a formula the straight line through the last two times. 0:
+    /// nothing is known.
+    [[nodiscard]] double expected(Carrier carrier, std::int64_t bytes, Guess guess) const {
         const std::vector<Time> times = times_of(carrier);
         if (times.empty()) {
             return 0;
         }
         const Time& last = times.back();
-        const double least_then = least(carrier, last.bytes);
-        if (least_then > 0) {
-            return last.seconds * least(carrier, bytes) / least_then;
+        const double typical = cost(carrier, bytes).typical;
+        if (typical > 0) {
+            return last.seconds + typical - cost(carrier, last.bytes).typical;
         }
-        if (times.size() == 1) {
+        if (times.size() == 1 && guess == Guess::hopeful) {
             return last.seconds;
         }
-        const Time& before = times[times.size() - 2];
+        const Time before = times.size() > 1 ? times[times.size() - 2] : Time{};
         const double steps = static_cast<double>(bytes - last.bytes) /
                              static_cast<double>(last.bytes - before.bytes);
         return last.seconds + steps * std::max(last.seconds - before.seconds, 0.0);
@@ -192,7 +206,7 @@ class OperationTuner {
 
     AgreedTimer& timer_;
     std::span<const Carrier> carriers_;
-    const LeastSeconds& least_;
+    const KnownCosts& costs_;
     const Rows& other_;
     TuningRow first_;
     Rows rows_;
@@ -205,7 +219,7 @@ std::vector<TuningRow> tune(Communicator& group,
                             std::span<const Carrier> carriers,
                             const MeasureTrial& measure,
                             const TuningLimits& limits,
-                            const LeastSeconds& least) {
+                            const KnownCosts& costs) {
     TD_EXPECT(!carriers.empty());
     AgreedTimer timer(group, measure);
     double weights = 0;
@@ -224,10 +238,10 @@ std::vector<TuningRow> tune(Communicator& group,
         weights -= weight_of(which);
         Rows immediate;
         TuningRow common{.op = which, .urgency = Urgency::immediate, .shape = shape};
-        immediate = OperationTuner(timer, carriers, least, {})
+        immediate = OperationTuner(timer, carriers, costs, {})
                         .run(common, limits.largest[op], begun + first_share * share);
         common.urgency = Urgency::background;
-        const Rows background = OperationTuner(timer, carriers, least, immediate)
+        const Rows background = OperationTuner(timer, carriers, costs, immediate)
                                     .run(common, limits.largest[op], begun + share);
         rows.insert(rows.end(), immediate.begin(), immediate.end());
         rows.insert(rows.end(), background.begin(), background.end());

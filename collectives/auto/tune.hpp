@@ -14,9 +14,14 @@
 
 namespace traindyno {
 
-/// Seconds that a carrier cannot do without for so many bytes, equal on all members; 0: unknown.
-/// Its times at other sizes are taken to be in proportion.
-using LeastSeconds = std::function<double(Carrier, CollectiveOp, std::int64_t bytes)>;
+/// Seconds by a formula, 0 where there is none.
+struct KnownCost {
+    double least = 0;    ///< that a carrier cannot do without
+    double typical = 0;  ///< how its times grow with the size
+};
+
+/// Equal on all members; may be empty.
+using KnownCosts = std::function<KnownCost(Carrier, CollectiveOp, std::int64_t bytes)>;
 
 /// No size beyond this is tried: from here on time grows in proportion.
 inline constexpr std::int64_t largest_trial = std::int64_t{16} << 20;
@@ -40,6 +45,6 @@ struct TuningLimits {
                                           std::span<const Carrier> carriers,
                                           const MeasureTrial& measure,
                                           const TuningLimits& limits,
-                                          const LeastSeconds& least = {});
+                                          const KnownCosts& costs = {});
 
 }  // namespace traindyno

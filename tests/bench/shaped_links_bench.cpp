@@ -240,7 +240,7 @@ bool run(const MpiSession& session, const Link& link, const std::vector<std::str
         fmt::print("\n");
     }
     bool reached = true;
-    for (const Size& size : {Size{4 << 10, 20, 9}, Size{1 << 20, 2, 7}, Size{16 << 20, 1, 5}}) {
+    for (const Size& size : {Size{4 << 10, 20, 9}, Size{1 << 20, 2, 5}, Size{16 << 20, 1, 3}}) {
         const std::vector<double> seconds = measure(*world, all, size);
         // Patarasuk and Yuan, JPDC 69(2), 2009, for hosts instead of ranks.
         const double bound = link.megabits > 0
