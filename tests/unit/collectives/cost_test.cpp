@@ -103,6 +103,28 @@ TEST(Chunking, never_cuts_finer_than_elements_and_leaves_small_messages_whole) {
     }
 }
 
+TEST(Chunking, between_hosts_messages_of_a_ring_are_sent_unasked) {
+    constexpr std::int64_t unasked = 60 << 10;
+    for (const CollectiveOp op :
+         {CollectiveOp::all_reduce, CollectiveOp::reduce_scatter, CollectiveOp::all_gather}) {
+        for (const std::int64_t ranks : {2, 4, 7}) {
+            for (const std::int64_t bytes : {std::int64_t{0}, std::int64_t{28}, mib, 16 * mib}) {
+                const std::int64_t whole = bytes / (4 * ranks) * (4 * ranks);
+                const Chunking chunking =
+                    chunking_between_hosts(Algorithm::ring, op, whole, ranks, 4);
+                const std::int64_t message = whole / ranks / chunking.strands;
+                EXPECT_LE(message, unasked);
+                EXPECT_TRUE(chunking.strands == 1 || 2 * message > unasked);
+                EXPECT_LE(chunking.strands, std::max<std::int64_t>(whole / ranks / 4, 1));
+                EXPECT_GE(chunking.strands, chunking.lanes);
+            }
+        }
+    }
+    EXPECT_EQ(chunking_between_hosts(
+                  Algorithm::halving_doubling, CollectiveOp::all_reduce, 64 * mib, 8, 4),
+              chunking_for(Algorithm::halving_doubling, CollectiveOp::all_reduce, 64 * mib, 8, 4));
+}
+
 TEST(SharedMemoryCost, direct_all_reduce_reads_and_writes_each_byte_once) {
     for (const std::int64_t ranks : {2, 4, 8}) {
         const Cost cost =
