@@ -22,6 +22,8 @@ constexpr double long_call = 2e-3;  ///< seconds; see tune()
 constexpr double skipping = 0.3;
 /// Of the time that is left, for first tries at one size.
 constexpr double first_try_share = 0.5;
+/// For the first size, even if those before left nothing.
+constexpr double least_seconds = 0.1;
 /// Of an operation's time for its first urgency, which measures for both.
 constexpr double first_share = 0.6;
 
@@ -80,11 +82,14 @@ class OperationTuner {
             }
         } else {
             const double spent = timer_.spent();
-            const std::vector<double> seconds = run_contest(
-                timer_,
-                {.op = row.op, .urgency = row.urgency, .bytes = bytes},
-                entrants,
-                {.first_until = until, .repeat_until = spent + (until - spent) / sizes_left});
+            const double left =
+                rows_.empty() ? std::max(until - spent, least_seconds) : until - spent;
+            const std::vector<double> seconds =
+                run_contest(timer_,
+                            {.op = row.op, .urgency = row.urgency, .bytes = bytes},
+                            entrants,
+                            {.first_until = spent + left * first_try_share,
+                             .repeat_until = spent + left / sizes_left});
             for (std::size_t i = 0; i < entrants.size(); ++i) {
                 of(row.seconds, entrants[i].carrier) = seconds[i];
             }

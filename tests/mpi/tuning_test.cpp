@@ -43,7 +43,7 @@ TEST(Tuning, members_with_different_times_get_the_slowest_ones) {
         }
     };
     const std::vector<TuningRow> rows =
-        tune(*world, {.ranks = world->size()}, carriers, measure, {.seconds = 0.5});
+        tune(*world, {.ranks = world->size()}, carriers, measure, {.seconds = 50});
     const Carrier expected = world->size() == 1 ? Carrier::ring : Carrier::halving_doubling;
     for (const TuningRow& row : rows) {
         EXPECT_EQ(row.carrier, expected) << row.bytes;

@@ -132,7 +132,8 @@ TEST(Tune, keeps_to_its_time) {
         }
         const TuningLimits limits{.seconds = 1};
         EXPECT_FALSE(script.tune_with(limits).empty());
-        EXPECT_LE(script.seconds, 1.2 * limits.seconds) << scale;
+        // Each operation may try the smallest messages once, whatever those before it took.
+        EXPECT_LE(script.seconds, 1.5 * limits.seconds) << scale;
     }
 }
 
