@@ -43,7 +43,7 @@ function(add_td_test name)
     add_test(NAME ${name}.np${np}
              COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${np} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}.np${np} PROPERTIES
-      TIMEOUT 60 PROCESSORS 2 LABELS "mpi;np${np};${arg_LABELS}"
+      TIMEOUT 150 PROCESSORS 2 LABELS "mpi;np${np};${arg_LABELS}"
       ENVIRONMENT "${mpi_as_root}" ENVIRONMENT_MODIFICATION "${devices}")
   endforeach()
 endfunction()

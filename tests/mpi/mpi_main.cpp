@@ -19,7 +19,7 @@ int run_all_tests(MpiSession& session) {
     current_session = &session;
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
-    RankListener listener(session.world(), std::chrono::seconds{30});
+    RankListener listener(session.world(), std::chrono::seconds{60});
     listeners.Append(&listener);
     const int code = listener.exit_code(RUN_ALL_TESTS());
     listeners.Release(&listener);
