@@ -41,50 +41,49 @@ class PlannedCommunicator final : public Communicator {
                        std::span<std::byte> out,
                        DType type,
                        Reduction reduction,
-                       Urgency urgency) override {
+                       Urgency /*urgency*/) override {
         const Placement placement = check_all_reduce(in, out, type);
         PlanRequest request = request_for(CollectiveOp::all_reduce, in.size(), element_size(type));
         request.placement = placement;
-        return run(request, reducing(in, out, type, reduction), urgency);
+        return run(request, reducing(in, out, type, reduction));
     }
 
     Pending reduce_scatter(std::span<const std::byte> in,
                            std::span<std::byte> out,
                            DType type,
                            Reduction reduction,
-                           Urgency urgency) override {
+                           Urgency /*urgency*/) override {
         const Placement placement = check_reduce_scatter(in, out, type, *this);
         PlanRequest request =
             request_for(CollectiveOp::reduce_scatter, in.size(), element_size(type));
         request.placement = placement;
-        return run(request, reducing(in, out, type, reduction), urgency);
+        return run(request, reducing(in, out, type, reduction));
     }
 
     Pending all_gather(std::span<const std::byte> in,
                        std::span<std::byte> out,
-                       Urgency urgency) override {
+                       Urgency /*urgency*/) override {
         PlanRequest request = request_for(CollectiveOp::all_gather, out.size(), 1);
         request.placement = check_all_gather(in, out, *this);
-        return run(request, moving(in, out), urgency);
+        return run(request, moving(in, out));
     }
 
     Pending all_to_all(std::span<const std::byte> in,
                        std::span<std::byte> out,
                        const Exchange& parts,
-                       Urgency urgency) override {
+                       Urgency /*urgency*/) override {
         check_all_to_all(in, out, parts, *this);
         if (parts.sent.empty() && parts.received.empty()) {
-            return run(
-                request_for(CollectiveOp::all_to_all, in.size(), 1), moving(in, out), urgency);
+            return run(request_for(CollectiveOp::all_to_all, in.size(), 1), moving(in, out));
         }
         TD_EXPECT(parts.sent[rank().index()] == parts.received[rank().index()]);
         PlanTask task = moving(in, out);
         task.plan = std::make_shared<const CollectivePlan>(
             build_exchange(rank().value(), parts.sent, parts.received));
-        return start(std::move(task), urgency);
+        return start(std::move(task));
     }
 
-    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency urgency) override {
+    Pending broadcast(std::span<std::byte> buffer, GroupRank root, Urgency /*urgency*/) override {
         TD_EXPECT(root.value() >= 0);
         if (root.value() >= size()) {
             throw LibraryError(
@@ -96,7 +95,7 @@ class PlannedCommunicator final : public Communicator {
         }
         PlanRequest request = request_for(CollectiveOp::broadcast, buffer.size(), 1);
         request.root = root.value();
-        return run(request, moving({}, buffer), urgency);
+        return run(request, moving({}, buffer));
     }
 
     Pending send(std::span<const std::byte> buffer, GroupRank peer, std::int32_t tag) override {
@@ -149,7 +148,7 @@ class PlannedCommunicator final : public Communicator {
         return task;
     }
 
-    Pending run(const PlanRequest& request, PlanTask task, Urgency urgency) {
+    Pending run(const PlanRequest& request, PlanTask task) {
         const auto found = plans_.find(request);
         if (found != plans_.end()) {
             task.plan = found->second;
@@ -160,20 +159,17 @@ class PlannedCommunicator final : public Communicator {
             }
             plans_.emplace(request, task.plan);
         }
-        return start(std::move(task), urgency);
+        return start(std::move(task));
     }
 
-    Pending start(PlanTask task, Urgency urgency) {
+    Pending start(PlanTask task) {
         if (next_tag_ + task.plan->lanes > tags) {
             next_tag_ = 0;
         }
         task.channel = channel_;
         task.first_tag = static_cast<std::int32_t>(next_tag_);
         next_tag_ += task.plan->lanes;
-        Pending pending = PlansInFlight::begin(in_flight_, std::move(task));
-        while (urgency == Urgency::immediate && !pending.done()) {
-        }
-        return pending;
+        return PlansInFlight::begin(in_flight_, std::move(task));
     }
 
     std::unique_ptr<Communicator> over_;

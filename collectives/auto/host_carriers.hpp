@@ -8,6 +8,7 @@
 
 #include "collectives/auto/auto_communicator.hpp"
 #include "collectives/shm/shared_heap.hpp"
+#include "collectives/shm/shm_communicator.hpp"
 
 namespace traindyno {
 
@@ -15,6 +16,8 @@ namespace traindyno {
 /// ranks of the node made together, from which buffers are the fastest; without it every group of a
 /// node makes one for itself, and buffers are elsewhere.
 [[nodiscard]] std::vector<Candidate> host_carriers(
-    const std::string& node, const std::shared_ptr<SharedHeap>& heap = nullptr);
+    const std::string& node,
+    const std::shared_ptr<SharedHeap>& heap = nullptr,
+    const ShmOptions& shared_memory = {});
 
 }  // namespace traindyno

@@ -211,12 +211,8 @@ class HierarchicalCommunicator final : public Communicator {
                 sched_yield();
             }
         }
-        Pending pending{std::make_unique<PipelinedOperation>(
+        return Pending{std::make_unique<PipelinedOperation>(
             all_, pipeline_, pipeline_->add(std::move(chunks)))};
-        while (!pending.done() && urgency == Urgency::immediate) {
-            sched_yield();
-        }
-        return pending;
     }
 
     std::unique_ptr<Communicator> flat_;

@@ -71,7 +71,8 @@ BenchSetting host_setting(MpiSession& session,
     // Containers of one host have names of their own.
     const std::string node = this_host().boot_id + this_host().name;
     const std::shared_ptr<SharedHeap> heap = heap_for(request, world, node);
-    const CarrierSetting carriers{.node = node, .largest = largest_of(request), .heap = heap};
+    const CarrierSetting carriers{
+        .node = node, .largest = largest_of(request), .heap = heap, .timeout = request.timeout};
     BenchSetting setting{.contenders = {},
                          .memory = heap ? BenchMemory{.lend = lender_of(heap)} : ordinary_memory(),
                          .buffers = std::string(to_string(request.buffers)),

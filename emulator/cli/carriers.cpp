@@ -97,20 +97,22 @@ std::unique_ptr<Communicator> make_carrier(std::string_view name,
                                            const CarrierSetting& setting) {
     TD_EXPECT(known_name(name, BenchDevice::cpu, world->size()).has_value());
     const auto rank = static_cast<std::int32_t>(world->rank().value());
+    std::vector<Candidate> candidates =
+        host_carriers(setting.node, setting.heap, {.timeout = setting.timeout});
     if (name == serial) {
         return Communicator::serial();
     }
     if (name == chosen) {
         return make_auto_communicator(std::move(world),
                                       {.node = setting.node,
-                                       .candidates = host_carriers(setting.node, setting.heap),
+                                       .candidates = std::move(candidates),
                                        .limits = {.largest = setting.largest},
                                        .lend = lender_of(setting.heap),
                                        .table = std::make_shared<TuningTable>()})
             ->split(0, rank);
     }
     const Carrier carrier = *parse_enum<Carrier>(name);
-    for (const Candidate& candidate : host_carriers(setting.node, setting.heap)) {
+    for (const Candidate& candidate : candidates) {
         if (candidate.carrier == carrier) {
             return candidate.make(std::move(world));
         }

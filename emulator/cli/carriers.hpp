@@ -39,6 +39,7 @@ struct CarrierSetting {
     std::string node;                    ///< this rank's; equal on the ranks of a node
     LargestMessages largest;             ///< what `auto` tries before it chooses
     std::shared_ptr<SharedHeap> heap{};  ///< of the ranks of the node, where buffers come from it
+    SimTime timeout = SimTime::max();    ///< of an operation in shared memory
 };
 
 /// `name` is one of read_carriers for the host's memory. `world` is its own MPI communicator of all

@@ -179,7 +179,8 @@ BenchPlan plan_of(const CollectivesRequest& request,
             .warm_up = request.warm_up,
             .checks = request.checks,
             .model = link ? model_of(*link) : BenchModel{},
-            .memory = setting.memory};
+            .memory = setting.memory,
+            .timeout = request.timeout};
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ constexpr std::int64_t kibi = 1024;
 constexpr Bytes largest_size{std::int64_t{1} << 50};
 constexpr std::int64_t most_sizes = 10'000;
 constexpr std::int64_t most_iterations = 10'000'000;
+constexpr double day = 86400;  // seconds
 
 constexpr std::array type_aliases{
     std::pair{std::string_view{"float"}, DType::fp32},
@@ -176,6 +177,9 @@ CollectivesRequest collectives_request(const Flags& flags,
     request.warm_up =
         read.whole("warmup_iters", {.low = 0, .high = most_iterations}).value_or(request.warm_up);
     request.checks = read.whole("check", {.low = 0, .high = 1000}).value_or(request.checks);
+    if (const auto seconds = read.number("timeout", {.low = 1, .high = day})) {
+        request.timeout = from_seconds(*seconds);
+    }
     request.json = read.text("json").value_or("");
     request.csv = read.text("csv").value_or("");
     if (read.given("reduction") && op && !reduces(*op)) {

@@ -37,8 +37,9 @@ struct CollectivesRequest {
     std::int64_t iterations = 20;
     std::int64_t warm_up = 5;
     std::int64_t checks = 1;
-    std::string json;  ///< file, or ""
-    std::string csv;   ///< file, or ""
+    SimTime timeout = std::chrono::seconds{120};  ///< of one operation
+    std::string json;                             ///< file, or ""
+    std::string csv;                              ///< file, or ""
 };
 
 /// Whether --device asks for a GPU.

@@ -163,7 +163,7 @@ constexpr std::array flags{
              "measure a point for at most S seconds (default 60)"},
     FlagSpec{"timeout",
              FlagKind::value,
-             takes::measuring,
+             takes::measuring | takes::collectives,
              "Measuring",
              "S",
              "no progress for S seconds is a hang, exit code 5 (default 120)"},

@@ -61,11 +61,13 @@ LinkModel measure_link(Communicator& messages) {
     TD_EXPECT(messages.size() > 1);
     std::vector<std::byte> sent(long_message);
     std::vector<std::byte> received(long_message);
+    OperationWatch watch(std::chrono::seconds{120});
+    watch.name("an exchange of messages with both neighbours");
     const auto exchange = [&](std::size_t bytes) {
         run_once(messages,
                  {.op = BenchOp::sendrecv},
-                 std::span(sent).first(bytes),
-                 std::span(received).first(bytes));
+                 {.in = {sent.data(), bytes}, .out = {received.data(), bytes}},
+                 watch);
     };
     exchange(long_message);
     barrier(messages, Urgency::immediate);

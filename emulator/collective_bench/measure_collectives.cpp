@@ -8,12 +8,13 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include "collectives/control.hpp"
+#include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 #include "emulator/base/quantity_text.hpp"
 #include "emulator/collective_bench/bench_pattern.hpp"
+#include "emulator/engine/watchdog.hpp"
 #include "emulator/study/statistics.hpp"
 
 namespace traindyno {
@@ -31,12 +32,8 @@ namespace {
 /// Turns of each contender per size, when there are several: what drifts, drifts for all.
 constexpr std::int64_t turns_each = 5;
 
-/// One operation has no other work beside it: look without pause, but let others have the core.
-void finish(Pending pending) {
-    while (!pending.done()) {
-        sched_yield();
-    }
-}
+/// Past the deadline of those who can tell whom they miss.
+constexpr auto grace = std::chrono::seconds{2};
 
 template <class T>
 std::vector<T> reduced_over_ranks(Communicator& control,
@@ -44,7 +41,8 @@ std::vector<T> reduced_over_ranks(Communicator& control,
                                   DType type,
                                   Reduction reduction) {
     const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values));
-    finish(control.all_reduce(bytes, bytes, type, reduction, Urgency::immediate));
+    Pending reduced = control.all_reduce(bytes, bytes, type, reduction, Urgency::immediate);
+    wait_patiently(reduced);
     return values;
 }
 
@@ -66,11 +64,13 @@ class Measurement {
                 const std::vector<Contender>& contenders,
                 const BenchPlan& plan,
                 const BenchBuffers& memory,
+                OperationWatch& watch,
                 const OpShape& shape,
                 Placement placement)
         : control_(control),
           contenders_(contenders),
           plan_(plan),
+          watch_(watch),
           shape_(shape),
           placement_(placement),
           memory_(memory),
@@ -84,20 +84,28 @@ class Measurement {
         std::vector<BenchRow> rows;
         for (std::size_t i = 0; i < contenders_.size(); ++i) {
             rows.push_back(row(i));
-            check(*contenders_[i].communicator, rows.back(), round, complaints);
+            check(contenders_[i], rows.back(), round, complaints);
         }
         return rows;
     }
 
   private:
+    [[nodiscard]] std::string name_of(const Contender& contender) const {
+        return fmt::format("{} {} of {}",
+                           contender.name,
+                           to_string(plan_.what.op),
+                           format_bytes(size_of(shape_, plan_.what.type)));
+    }
+
     void time() {
         // Zeros stay zeros however often they are summed.
         std::fill(host_.in.begin(), host_.in.end(), std::byte{0});
         std::fill(host_.out.begin(), host_.out.end(), std::byte{0});
         memory_.to_operation(host_, buffers_);
         for (const Contender& contender : contenders_) {
+            watch_.name(name_of(contender));
             for (std::int64_t i = 0; i < plan_.warm_up; ++i) {
-                run_once(*contender.communicator, plan_.what, buffers_.in, buffers_.out);
+                run_once(*contender.communicator, plan_.what, buffers_, watch_);
             }
         }
         const std::int64_t turns =
@@ -106,16 +114,19 @@ class Measurement {
             const std::int64_t iterations =
                 plan_.iterations * (turn + 1) / turns - plan_.iterations * turn / turns;
             for (std::size_t i = 0; i < contenders_.size(); ++i) {
-                take_turn(*contenders_[i].communicator, iterations, seconds_[i]);
+                take_turn(contenders_[i], iterations, seconds_[i]);
             }
         }
     }
 
-    void take_turn(Communicator& group, std::int64_t iterations, std::vector<double>& seconds) {
+    void take_turn(const Contender& contender,
+                   std::int64_t iterations,
+                   std::vector<double>& seconds) {
+        watch_.name(name_of(contender));
         barrier(control_, Urgency::immediate);
         auto begin = std::chrono::steady_clock::now();
         for (std::int64_t i = 0; i < iterations; ++i) {
-            run_once(group, plan_.what, buffers_.in, buffers_.out);
+            run_once(*contender.communicator, plan_.what, buffers_, watch_);
             const auto end = std::chrono::steady_clock::now();
             seconds.push_back(std::chrono::duration<double>(end - begin).count());
             begin = end;
@@ -140,7 +151,7 @@ class Measurement {
         return row;
     }
 
-    void check(Communicator& group,
+    void check(const Contender& contender,
                BenchRow& row,
                std::uint64_t& round,
                std::vector<std::string>& complaints) {
@@ -148,8 +159,9 @@ class Measurement {
             return;
         }
         row.wrong = 0;
+        watch_.name(name_of(contender));
         for (std::int64_t i = 0; i < plan_.checks; ++i) {
-            const PatternVerdict own = checked(group, round++);
+            const PatternVerdict own = checked(*contender.communicator, round++);
             const std::int64_t wrong =
                 reduced_over_ranks(
                     control_, std::vector<std::int64_t>{own.wrong}, DType::int64, Reduction::sum)
@@ -170,7 +182,7 @@ class Measurement {
             pattern.fill(host_.out, control_.rank());
         }
         memory_.to_operation(host_, buffers_);
-        run_once(group, plan_.what, buffers_.in, buffers_.out);
+        run_once(group, plan_.what, buffers_, watch_);
         memory_.to_host(buffers_, host_);
         return pattern.check(host_.out, control_.rank(), shape_.count);
     }
@@ -199,6 +211,7 @@ class Measurement {
     Communicator& control_;
     const std::vector<Contender>& contenders_;
     const BenchPlan& plan_;
+    OperationWatch& watch_;
     OpShape shape_;
     Placement placement_;
     const BenchBuffers& memory_;
@@ -223,26 +236,31 @@ std::vector<BenchRow> merged(const std::vector<std::vector<BenchRow>>& by_placem
 
 void run_once(Communicator& group,
               const BenchCase& what,
-              std::span<const std::byte> in,
-              std::span<std::byte> out) {
+              const OpBuffers& buffers,
+              OperationWatch& watch) {
     constexpr Urgency urgency = Urgency::immediate;
+    const std::span<const std::byte> in = buffers.in;
+    const std::span<std::byte> out = buffers.out;
+    const auto run = [&watch](auto&& begin) { watch.finish(watch.begin(begin)); };
     switch (what.op) {
         case BenchOp::all_reduce:
-            return finish(group.all_reduce(in, out, what.type, what.reduction, urgency));
+            return run(
+                [&] { return group.all_reduce(in, out, what.type, what.reduction, urgency); });
         case BenchOp::reduce_scatter:
-            return finish(group.reduce_scatter(in, out, what.type, what.reduction, urgency));
+            return run(
+                [&] { return group.reduce_scatter(in, out, what.type, what.reduction, urgency); });
         case BenchOp::all_gather:
-            return finish(group.all_gather(in, out, urgency));
+            return run([&] { return group.all_gather(in, out, urgency); });
         case BenchOp::all_to_all:
-            return finish(group.all_to_all(in, out, {}, urgency));
+            return run([&] { return group.all_to_all(in, out, {}, urgency); });
         case BenchOp::broadcast:
-            return finish(group.broadcast(out, what.root, urgency));
+            return run([&] { return group.broadcast(out, what.root, urgency); });
         case BenchOp::sendrecv: {
             const std::int64_t rank = group.rank().value();
             const std::int64_t size = group.size();
             Pending received = group.recv(out, GroupRank{(rank + size - 1) % size}, 0);
-            finish(group.send(in, GroupRank{(rank + 1) % size}, 0));
-            return finish(std::move(received));
+            run([&] { return group.send(in, GroupRank{(rank + 1) % size}, 0); });
+            return watch.finish(std::move(received));
         }
     }
 }
@@ -261,6 +279,9 @@ std::vector<std::string> measure_collectives(Communicator& control,
                                              const BenchListener& listener) {
     TD_EXPECT(!contenders.empty() && !plan.shapes.empty() && plan.iterations > 0);
     const BenchBuffers buffers(plan.shapes.back(), plan.what.type, plan.memory);
+    OperationWatch watch(plan.timeout);
+    const Watchdog watchdog(
+        watch, plan.timeout + grace, fmt::format("rank {}", control.rank().value()));
     std::vector<std::string> complaints;
     std::uint64_t round = 0;
     for (const OpShape& shape : plan.shapes) {
@@ -271,7 +292,8 @@ std::vector<std::string> measure_collectives(Communicator& control,
                     fmt::format("{} {}",
                                 format_bytes(size_of(shape, plan.what.type)),
                                 placement == Placement::apart ? "out of place" : "in place"));
-                Measurement measurement(control, contenders, plan, buffers, shape, placement);
+                Measurement measurement(
+                    control, contenders, plan, buffers, watch, shape, placement);
                 by_placement.push_back(measurement.rows(round, complaints));
             }
         }

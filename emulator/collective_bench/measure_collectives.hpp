@@ -2,16 +2,17 @@
 // Measures and checks a collective on several communicators, side by side.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "collectives/communicator.hpp"
 #include "emulator/collective_bench/bench_buffers.hpp"
 #include "emulator/collective_bench/bench_row.hpp"
+#include "emulator/collective_bench/operation_watch.hpp"
 
 namespace traindyno {
 
@@ -29,6 +30,7 @@ struct BenchPlan {
     std::int64_t checks = 1;  ///< operations compared with their expected result, per row
     BenchModel model{};       ///< may be empty
     BenchMemory memory = ordinary_memory();
+    SimTime timeout = std::chrono::seconds{120};  ///< of one operation
 };
 
 /// Called on every rank, in the same order.
@@ -42,7 +44,8 @@ struct BenchListener {
 /// For each size and placement: warm-up, then the contenders take turns, each turn some iterations
 /// that begin at a barrier, then the checks; nothing lies between the iterations of a turn. Where
 /// values are wrong, the result has a line for each row and rank that saw some: first element,
-/// value, expected value. Collective over `control`, which has the contenders' members.
+/// value, expected value. Past BenchPlan::timeout HangError, or where a library blocks the end of
+/// the process (Watchdog). Collective over `control`, which has the contenders' members.
 [[nodiscard]] std::vector<std::string> measure_collectives(Communicator& control,
                                                            const std::vector<Contender>& contenders,
                                                            const BenchPlan& plan,
@@ -51,8 +54,8 @@ struct BenchListener {
 /// One operation, to its end.
 void run_once(Communicator& group,
               const BenchCase& what,
-              std::span<const std::byte> in,
-              std::span<std::byte> out);
+              const OpBuffers& buffers,
+              OperationWatch& watch);
 
 /// Of one time per iteration; at least one.
 [[nodiscard]] BenchTime summarize_iterations(const std::vector<double>& seconds);

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "collectives/communicator.hpp"
 #include "emulator/base/enum_names.hpp"
 #include "emulator/base/units.hpp"
+#include "emulator/engine/blocking_caller.hpp"
 #include "emulator/engine/reduction_check.hpp"
 #include "emulator/program/issue_order.hpp"
 #include "emulator/trace/trace.hpp"
@@ -40,10 +40,9 @@ struct RunnerOptions {
 /// communicators[i] carries the traffic of StepProgram::groups[i]; null where the group is unused.
 using GroupCommunicators = std::vector<std::unique_ptr<Communicator>>;
 
-class StepRunner {
+/// Its outstanding() lists task, operation, group and bytes.
+class StepRunner : public BlockingCaller {
   public:
-    virtual ~StepRunner() = default;
-
     /// Runs one step to its end. Throws HangError when nothing completes for
     /// RunnerOptions::timeout.
     [[nodiscard]] virtual StepTrace run_step(Traffic traffic, Tracing tracing) = 0;
@@ -53,14 +52,6 @@ class StepRunner {
 
     /// Checks of all steps so far.
     [[nodiscard]] virtual ReductionChecks checks() = 0;
-
-    /// What is outstanding, one line each: task, operation, group, bytes. For hang reports; another
-    /// thread may call it only while blocked_since() is set.
-    [[nodiscard]] virtual std::string outstanding() const = 0;
-
-    /// Since when the calling thread has been inside a library call that may block; 0 = it is not.
-    /// May be read from another thread.
-    [[nodiscard]] virtual SimTime blocked_since() const = 0;
 };
 
 }  // namespace traindyno

@@ -19,8 +19,8 @@ constexpr auto look_every = std::chrono::milliseconds{200};
 
 }  // namespace
 
-Watchdog::Watchdog(const StepRunner& runner, SimTime timeout, std::string rank_name)
-    : runner_(runner),
+Watchdog::Watchdog(const BlockingCaller& caller, SimTime timeout, std::string rank_name)
+    : caller_(caller),
       timeout_(timeout),
       rank_name_(std::move(rank_name)),
       thread_([this] { watch(); }) {}
@@ -37,7 +37,7 @@ Watchdog::~Watchdog() {
 void Watchdog::watch() {
     std::unique_lock lock(mutex_);
     while (!stopping_.wait_for(lock, look_every, [this] { return stop_; })) {
-        const SimTime since = runner_.blocked_since();
+        const SimTime since = caller_.blocked_since();
         if (since == SimTime{0} || now() - since < timeout_) {
             continue;
         }
@@ -46,7 +46,7 @@ void Watchdog::watch() {
                    "outstanding here:\n{}",
                    rank_name_,
                    to_seconds(timeout_),
-                   runner_.outstanding());
+                   caller_.outstanding());
         std::fflush(stderr);
         std::_Exit(static_cast<int>(ExitCode::hang));
     }

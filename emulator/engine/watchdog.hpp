@@ -7,17 +7,17 @@
 #include <string>
 #include <thread>
 
-#include "emulator/engine/step_runner.hpp"
+#include "emulator/engine/blocking_caller.hpp"
 
 namespace traindyno {
 
 /// Polled waits have deadlines of their own (HangError); a blocking collective has none. While it
-/// lives, this thread looks at StepRunner::blocked_since and, past the deadline, prints what the
-/// rank is stuck in and ends the process with ExitCode::hang, upon which the launcher ends the
+/// lives, this thread looks at BlockingCaller::blocked_since and, past the deadline, prints what
+/// the rank is stuck in and ends the process with ExitCode::hang, upon which the launcher ends the
 /// others.
 class Watchdog {
   public:
-    Watchdog(const StepRunner& runner, SimTime timeout, std::string rank_name);
+    Watchdog(const BlockingCaller& caller, SimTime timeout, std::string rank_name);
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
     Watchdog(Watchdog&&) = delete;
@@ -27,7 +27,7 @@ class Watchdog {
   private:
     void watch();
 
-    const StepRunner& runner_;
+    const BlockingCaller& caller_;
     SimTime timeout_;
     std::string rank_name_;
     std::mutex mutex_;

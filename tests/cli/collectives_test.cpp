@@ -181,5 +181,20 @@ TEST(Collectives, whose_results_cannot_be_written_end_after_the_first_size) {
     EXPECT_LE(table(result.out).size(), 1U);
 }
 
+TEST(Collectives, in_which_a_rank_stops_end_within_the_deadline_and_say_which) {
+    for (const std::string carrier : {"ring", "shm"}) {
+        const TemporaryFolder folder;
+        const StoppedJob job = run_job_and_stop_a_rank(
+            folder,
+            2,
+            "collectives -b 1M -e 1M -n 1000000 --timeout 3 --collectives " + carrier + ",mpi");
+        EXPECT_EQ(job.process.exit_code, 5) << job.process.err;
+        EXPECT_NE(job.process.err.find("did not complete within 3.0 s"), std::string::npos)
+            << job.process.err;
+        EXPECT_NE(job.process.err.find("rank 1"), std::string::npos) << job.process.err;
+        EXPECT_GE(job.survived.count(), 2);
+    }
+}
+
 }  // namespace
 }  // namespace traindyno::test

@@ -80,8 +80,9 @@ StoppedJob run_job_and_stop_a_rank(const TemporaryFolder& folder,
         TRAINDYNO_EXECUTABLE);
     const std::string script = fmt::format(
         "rm -f last_rank job.err; {} sh rank {} 2> job.err & job=$!\n"
-        // Until steps are measured, or the job has ended.
-        "while kill -0 $job && ! grep -qE 'warmed up|steps measured' job.err; do sleep 0.2; done\n"
+        // Until steps or sizes are measured, or the job has ended.
+        "while kill -0 $job && ! grep -qE 'warmed up|steps measured|out of place' job.err; do "
+        "sleep 0.2; done\n"
         "sleep 1; kill -STOP $(cat last_rank); date +%s.%N > stopped\n"
         "wait $job; code=$?; date +%s.%N > ended; cat job.err >&2; exit $code",
         launcher(ranks, variables),
