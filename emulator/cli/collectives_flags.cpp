@@ -8,7 +8,7 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::array flags{
+constexpr std::array collectives_table{
     FlagSpec{
         "op",
         FlagKind::value,
@@ -114,7 +114,7 @@ constexpr std::array flags{
 }  // namespace
 
 std::span<const FlagSpec> collectives_flags() {
-    return flags;
+    return collectives_table;
 }
 
 }  // namespace traindyno

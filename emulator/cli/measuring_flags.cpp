@@ -8,7 +8,7 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::array flags{
+constexpr std::array measuring_table{
     FlagSpec{"scaling",
              FlagKind::value,
              takes::scale,
@@ -184,7 +184,7 @@ constexpr std::array flags{
 }  // namespace
 
 std::span<const FlagSpec> measuring_flags() {
-    return flags;
+    return measuring_table;
 }
 
 }  // namespace traindyno

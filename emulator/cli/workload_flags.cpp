@@ -8,7 +8,7 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::array flags{
+constexpr std::array workload_table{
     FlagSpec{"model",
              FlagKind::value,
              takes::workload,
@@ -257,7 +257,7 @@ constexpr std::array flags{
 }  // namespace
 
 std::span<const FlagSpec> workload_flags() {
-    return flags;
+    return workload_table;
 }
 
 }  // namespace traindyno
