@@ -15,7 +15,7 @@
 namespace traindyno {
 namespace {
 
-constexpr std::int64_t ranks = 6;
+constexpr std::int64_t group_size = 6;
 constexpr std::int64_t count = 500;
 
 template <class T>
@@ -42,23 +42,25 @@ std::vector<T> summed(const BenchPattern& pattern, std::int64_t elements, std::i
 }
 
 TEST(BenchPattern, sums_and_maxima_and_averages_are_the_ranks_values_combined) {
-    const BenchPattern sum({.op = BenchOp::all_reduce, .type = DType::int64}, ranks, 3);
-    std::vector<std::int64_t> total = summed<std::int64_t>(sum, count, ranks);
+    const BenchPattern sum({.op = BenchOp::all_reduce, .type = DType::int64}, group_size, 3);
+    std::vector<std::int64_t> total = summed<std::int64_t>(sum, count, group_size);
     EXPECT_EQ(verdict(sum, total, 0).wrong, 0);
 
     const BenchPattern average(
         {.op = BenchOp::all_reduce, .type = DType::int64, .reduction = Reduction::average},
-        ranks,
+        group_size,
         3);
     for (std::int64_t& value : total) {
-        value /= ranks;
+        value /= group_size;
     }
     EXPECT_EQ(verdict(average, total, 0).wrong, 0);
 
     const BenchPattern max(
-        {.op = BenchOp::all_reduce, .type = DType::fp32, .reduction = Reduction::max}, ranks, 3);
+        {.op = BenchOp::all_reduce, .type = DType::fp32, .reduction = Reduction::max},
+        group_size,
+        3);
     std::vector<float> largest = input<float>(max, count, 0);
-    for (std::int64_t rank = 1; rank < ranks; ++rank) {
+    for (std::int64_t rank = 1; rank < group_size; ++rank) {
         const std::vector<float> other = input<float>(max, count, rank);
         std::transform(
             largest.begin(), largest.end(), other.begin(), largest.begin(), [](float a, float b) {
@@ -69,41 +71,41 @@ TEST(BenchPattern, sums_and_maxima_and_averages_are_the_ranks_values_combined) {
 }
 
 TEST(BenchPattern, a_part_is_checked_against_its_place_in_the_whole) {
-    const BenchPattern pattern({.op = BenchOp::reduce_scatter, .type = DType::fp64}, ranks, 0);
-    const std::vector<double> whole = summed<double>(pattern, count * ranks, ranks);
-    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+    const BenchPattern pattern({.op = BenchOp::reduce_scatter, .type = DType::fp64}, group_size, 0);
+    const std::vector<double> whole = summed<double>(pattern, count * group_size, group_size);
+    for (std::int64_t rank = 0; rank < group_size; ++rank) {
         const std::vector<double> part(whole.begin() + rank * count,
                                        whole.begin() + (rank + 1) * count);
         EXPECT_EQ(verdict(pattern, part, rank).wrong, 0) << rank;
-        EXPECT_GT(verdict(pattern, part, (rank + 1) % ranks).wrong, count / 2) << rank;
+        EXPECT_GT(verdict(pattern, part, (rank + 1) % group_size).wrong, count / 2) << rank;
     }
 }
 
 TEST(BenchPattern, moved_values_must_come_from_the_right_rank_and_place) {
-    const BenchPattern gather({.op = BenchOp::all_gather, .type = DType::int32}, ranks, 1);
-    const BenchPattern exchange({.op = BenchOp::all_to_all, .type = DType::int32}, ranks, 1);
+    const BenchPattern gather({.op = BenchOp::all_gather, .type = DType::int32}, group_size, 1);
+    const BenchPattern exchange({.op = BenchOp::all_to_all, .type = DType::int32}, group_size, 1);
     std::vector<std::int32_t> gathered;
     std::vector<std::int32_t> exchanged;
     constexpr std::int64_t here = 4;
-    for (std::int64_t from = 0; from < ranks; ++from) {
+    for (std::int64_t from = 0; from < group_size; ++from) {
         const auto own = input<std::int32_t>(gather, count, from);
         gathered.insert(gathered.end(), own.begin(), own.end());
-        const auto parts = input<std::int32_t>(exchange, count * ranks, from);
+        const auto parts = input<std::int32_t>(exchange, count * group_size, from);
         exchanged.insert(
             exchanged.end(), parts.begin() + here * count, parts.begin() + (here + 1) * count);
     }
     EXPECT_EQ(verdict(gather, gathered, here).wrong, 0);
     EXPECT_EQ(verdict(exchange, exchanged, here).wrong, 0);
-    EXPECT_GT(verdict(exchange, exchanged, here - 1).wrong, count * ranks / 2);
+    EXPECT_GT(verdict(exchange, exchanged, here - 1).wrong, count * group_size / 2);
     std::rotate(gathered.begin(), gathered.begin() + count, gathered.end());
-    EXPECT_EQ(verdict(gather, gathered, here).wrong, count * ranks);
+    EXPECT_EQ(verdict(gather, gathered, here).wrong, count * group_size);
 
     const BenchPattern broadcast(
-        {.op = BenchOp::broadcast, .type = DType::int32, .root = GroupRank{5}}, ranks, 1);
+        {.op = BenchOp::broadcast, .type = DType::int32, .root = GroupRank{5}}, group_size, 1);
     EXPECT_EQ(verdict(broadcast, input<std::int32_t>(broadcast, count, 5), 2).wrong, 0);
     EXPECT_EQ(verdict(broadcast, input<std::int32_t>(broadcast, count, 4), 2).wrong, count);
-    const BenchPattern ring({.op = BenchOp::sendrecv, .type = DType::int32}, ranks, 1);
-    EXPECT_EQ(verdict(ring, input<std::int32_t>(ring, count, ranks - 1), 0).wrong, 0);
+    const BenchPattern ring({.op = BenchOp::sendrecv, .type = DType::int32}, group_size, 1);
+    EXPECT_EQ(verdict(ring, input<std::int32_t>(ring, count, group_size - 1), 0).wrong, 0);
     EXPECT_EQ(verdict(ring, input<std::int32_t>(ring, count, 0), 0).wrong, count);
 }
 
@@ -127,17 +129,18 @@ TEST(BenchPattern, earlier_rounds_and_poison_do_not_pass) {
          {DType::fp32, DType::bf16, DType::fp16, DType::fp64, DType::int32, DType::int64}) {
         const BenchCase what{.op = BenchOp::broadcast, .type = type};
         std::vector<std::byte> out(static_cast<std::size_t>(count * element_size(type)));
-        BenchPattern(what, ranks, 0).fill(out, GroupRank{0});
-        EXPECT_EQ(BenchPattern(what, ranks, 0).check(out, GroupRank{1}, count).wrong, 0);
-        EXPECT_GT(BenchPattern(what, ranks, 1).check(out, GroupRank{1}, count).wrong, count / 2);
+        BenchPattern(what, group_size, 0).fill(out, GroupRank{0});
+        EXPECT_EQ(BenchPattern(what, group_size, 0).check(out, GroupRank{1}, count).wrong, 0);
+        EXPECT_GT(BenchPattern(what, group_size, 1).check(out, GroupRank{1}, count).wrong,
+                  count / 2);
         BenchPattern::poison(out);
-        EXPECT_EQ(BenchPattern(what, ranks, 0).check(out, GroupRank{1}, count).wrong, count)
+        EXPECT_EQ(BenchPattern(what, group_size, 0).check(out, GroupRank{1}, count).wrong, count)
             << to_string(type);
     }
 }
 
 TEST(BenchPattern, neighbouring_chunks_differ) {
-    const BenchPattern pattern({.op = BenchOp::all_reduce}, ranks, 0);
+    const BenchPattern pattern({.op = BenchOp::all_reduce}, group_size, 0);
     const std::vector<float> values = input<float>(pattern, 1 << 16, 0);
     for (const std::size_t chunk : {1U, 4U, 127U, 1024U, 4096U, 16384U}) {
         std::int64_t same = 0;
@@ -157,7 +160,8 @@ Fp16 rounded(float value, Fp16 /*as*/) {
     return to_fp16(value);
 }
 
-/// Of 16-bit sums in the order of the ranks, each addition rounded; `error` goes into one of them.
+/// Of 16-bit sums in the order of the group_size, each addition rounded; `error` goes into one of
+/// them.
 template <class Half>
 std::int64_t wrong_of_rounded_sum(DType type, std::int64_t members, float error) {
     const BenchPattern pattern({.op = BenchOp::all_reduce, .type = type}, members, 0);
@@ -184,17 +188,17 @@ TEST(BenchPattern, half_sums_are_exact_up_to_128_ranks_and_within_the_bound_beyo
 TEST(BenchPattern, averages_may_round_but_not_miss_an_addend) {
     const BenchPattern pattern(
         {.op = BenchOp::all_reduce, .type = DType::fp32, .reduction = Reduction::average},
-        ranks,
+        group_size,
         0);
     const auto averages = [&](std::int64_t members) {
         std::vector<float> values = summed<float>(pattern, count, members);
         for (float& value : values) {
-            value *= 1.0F / static_cast<float>(ranks);  // rounds the factor too
+            value *= 1.0F / static_cast<float>(group_size);  // rounds the factor too
         }
         return values;
     };
-    EXPECT_EQ(verdict(pattern, averages(ranks), 0).wrong, 0);
-    EXPECT_GT(verdict(pattern, averages(ranks - 1), 0).wrong, count / 2);
+    EXPECT_EQ(verdict(pattern, averages(group_size), 0).wrong, 0);
+    EXPECT_GT(verdict(pattern, averages(group_size - 1), 0).wrong, count / 2);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 namespace traindyno {
 namespace {
 
-constexpr std::uint32_t key = 6;
+constexpr std::uint32_t step_key = 6;
 constexpr float untouched = 0.5F;  // no pattern
 
 struct Parts {
@@ -85,7 +85,7 @@ Job stamped(CollectiveKind kind, const Parts& parts) {
         Member member{.op = collective(kind, parts, rank), .input = {}, .output = {}};
         member.input.assign(static_cast<std::size_t>(member.op.input.elements), untouched);
         member.output.assign(static_cast<std::size_t>(member.op.output.elements), untouched);
-        for (const StampedPart& part : stamped_parts(member.op, parts.size, key)) {
+        for (const StampedPart& part : stamped_parts(member.op, parts.size, step_key)) {
             std::vector<float> marks(static_cast<std::size_t>(marks_in(part.slice.elements)));
             stamp(std::as_writable_bytes(std::span(marks)),
                   part.slice.elements,
@@ -142,7 +142,7 @@ ReductionChecks check_member(Job& job, std::size_t rank) {
     Member& member = job[rank];
     const auto size = static_cast<std::int64_t>(job.size());
     for (const CheckedPart& part :
-         checked_parts(member.op, GroupRank{static_cast<std::int64_t>(rank)}, size, key)) {
+         checked_parts(member.op, GroupRank{static_cast<std::int64_t>(rank)}, size, step_key)) {
         std::vector<float> marks(static_cast<std::size_t>(marks_in(part.slice.elements)));
         for_each_mark(part.slice, [&](std::size_t mark, std::size_t at) {
             marks[mark] = member.at(part.slice)[at];
@@ -193,7 +193,7 @@ TEST_P(MarkedParts, show_every_mark_that_was_not_written_or_is_another_value) {
         const Member& member = right[rank];
         const auto size = static_cast<std::int64_t>(right.size());
         for (const CheckedPart& part :
-             checked_parts(member.op, GroupRank{static_cast<std::int64_t>(rank)}, size, key)) {
+             checked_parts(member.op, GroupRank{static_cast<std::int64_t>(rank)}, size, step_key)) {
             for_each_mark(part.slice, [&](std::size_t /*mark*/, std::size_t at) {
                 for (const float value : {untouched, member.output[at] + 1}) {
                     Job wrong = right;
