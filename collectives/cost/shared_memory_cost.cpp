@@ -62,6 +62,26 @@ std::int64_t reduced(SharedPath path, CollectiveOp op, std::int64_t bytes, std::
 
 }  // namespace
 
+SharedWay shared_way(CollectiveOp op, std::int64_t bytes, std::int64_t ranks, BufferPlace buffers) {
+    TD_EXPECT(bytes >= 0 && ranks > 0);
+    constexpr std::int64_t header = 8;
+    const std::int64_t part = Parts{bytes, ranks}.longest();
+    const std::int64_t shown = op == CollectiveOp::all_gather ? part : bytes;
+    const std::int64_t limit =
+        op == CollectiveOp::all_reduce ? SharedLimits::read_by_all : SharedLimits::slot - header;
+    if (shown <= limit) {
+        return {.path = SharedPath::one_shot};
+    }
+    if (buffers == BufferPlace::shared) {
+        return {.path = SharedPath::direct};
+    }
+    // A window has a chunk for each member: of what all of them read, it shows as much at once.
+    const bool to_all = op == CollectiveOp::all_gather || op == CollectiveOp::broadcast;
+    const std::int64_t staged = op == CollectiveOp::broadcast ? bytes : part;
+    const std::int64_t room = SharedLimits::chunk * (to_all ? ranks : 1);
+    return {.path = SharedPath::staged, .windows = (staged + room - 1) / room};
+}
+
 Cost shared_memory_cost(SharedPath path,
                         CollectiveOp op,
                         std::int64_t bytes,

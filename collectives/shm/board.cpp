@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "collectives/cost/shared_memory_cost.hpp"
 #include "collectives/patient_wait.hpp"
 
 namespace traindyno {
@@ -20,7 +21,7 @@ static_assert(Counter::is_always_lock_free);  // locks would be private to a pro
 static_assert(sizeof(Counter) == 8);
 
 /// Messages up to here are shown whole, at once, to everyone.
-constexpr std::size_t smallest_slot = std::size_t{64} << 10;
+constexpr std::size_t smallest_slot = SharedLimits::slot;
 
 // A member's part: [departures][slot 0][slot 1][window 0][window 1], where a slot begins with the
 // counter, so that a short message comes with it in one line.

@@ -17,6 +17,7 @@
 
 #include "collectives/arguments.hpp"
 #include "collectives/control.hpp"
+#include "collectives/cost/shared_memory_cost.hpp"
 #include "collectives/drain.hpp"
 #include "collectives/patient_wait.hpp"
 #include "collectives/shm/large_call.hpp"
@@ -31,14 +32,9 @@ namespace {
 /// Of the message that a rank sends itself (ProgressMessage).
 constexpr std::int32_t progress_tag = control_tag - 1;
 
-/// Bytes of an all-reduce from which it is faster that each member reduces its share only. What
-/// others read of any other short message is all meant for them.
-constexpr std::size_t longest_read_by_all = std::size_t{16} << 10;
-
-/// Of a message between ordinary buffers, shown to each member at a time. Where all wait for one
-/// another on processors of their own, so few that what is shown is read from a second-level cache
-/// (measured: shm_sizes_bench).
-constexpr std::size_t short_chunk = std::size_t{128} << 10;
+constexpr std::size_t longest_read_by_all = SharedLimits::read_by_all;
+/// Of a message between ordinary buffers, shown to each member at a time.
+constexpr std::size_t short_chunk = SharedLimits::chunk;
 /// Where ranks share processors or compute between two looks each phase takes a while, and fewer
 /// are better (measured likewise, 4 and 8 ranks on 2 processors).
 constexpr std::size_t long_chunk = std::size_t{512} << 10;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/auto/carrier.hpp"
 #include "collectives/control.hpp"
 #include "emulator/cli/bench_setting.hpp"
 #include "emulator/cli/collectives_request.hpp"
@@ -61,10 +62,10 @@ class Output {
     Output(const CollectivesRequest& request,
            BenchHeader header,
            std::int64_t ranks,
-           const std::optional<LinkModel>& link)
+           const std::optional<BenchLinks>& links)
         : request_(request),
           header_(std::move(header)),
-          model_(link ? ModelColumn::present : ModelColumn::absent) {
+          model_(links ? ModelColumn::present : ModelColumn::absent) {
         fmt::print(
             "# traindyno {}: {} on {} rank{}, {} warm-up iterations, {} measured, {} checked\n"
             "# time: median over the iterations, of which each takes what its slowest rank "
@@ -78,8 +79,8 @@ class Output {
             request.iterations,
             request.checks,
             header_.buffers);
-        if (link) {
-            fmt::print("# model: {} between neighbours, measured over MPI\n", describe(*link));
+        if (links) {
+            fmt::print("# model: {}\n", describe(*links));
         }
         for (const std::string& flag : header_.flags_raised) {
             fmt::print("# flag: {}\n", flag);
@@ -162,23 +163,34 @@ BenchHeader header_of(Communicator& world,
     return header;
 }
 
-/// What times are predicted from; nothing between GPUs, whose links it does not see.
-std::optional<LinkModel> link_of(const CollectivesRequest& request, Communicator& world) {
+/// Nothing between GPUs, whose links it does not see.
+std::optional<BenchLinks> links_of(const CollectivesRequest& request,
+                                   const BenchSetting& setting,
+                                   Communicator& world) {
     if (world.size() == 1 || request.device == BenchDevice::cuda) {
         return std::nullopt;
     }
-    return measure_link(world);
+    BenchLinks links{.messages = measure_link(world),
+                     .memory = std::nullopt,
+                     .buffers = request.buffers == BufferKind::shared ? BufferPlace::shared
+                                                                      : BufferPlace::ordinary};
+    for (const Contender& contender : setting.contenders) {
+        if (carrier_of(contender, BenchOp::all_reduce, Bytes{8}) == to_string(Carrier::shm)) {
+            links.memory = measure_memory(*contender.communicator);
+        }
+    }
+    return links;
 }
 
 BenchPlan plan_of(const CollectivesRequest& request,
                   const BenchSetting& setting,
-                  const std::optional<LinkModel>& link) {
+                  const std::optional<BenchLinks>& links) {
     return {.what = request.what,
             .shapes = request.shapes,
             .iterations = request.iterations,
             .warm_up = request.warm_up,
             .checks = request.checks,
-            .model = link ? model_of(*link) : BenchModel{},
+            .model = links ? model_of(*links) : BenchModel{},
             .memory = setting.memory,
             .timeout = request.timeout};
 }
@@ -197,12 +209,12 @@ ExitCode collectives_command(const Flags& flags,
     require_one_host(request, hosts);
     const BenchSetting setting = bench_setting(session, *world, request, gpus, hosts);
     BenchHeader header = header_of(*world, hosts, setting, command_line);
-    const std::optional<LinkModel> link = link_of(request, *world);
+    const std::optional<BenchLinks> links = links_of(request, setting, *world);
     const bool prints = session.rank() == WorldRank{0};
     std::optional<Output> output;
     std::optional<ProgressLine> line;
     if (prints) {
-        output.emplace(request, std::move(header), world->size(), link);
+        output.emplace(request, std::move(header), world->size(), links);
         if (setting.contenders.size() > 1) {
             line.emplace();
         }
@@ -221,7 +233,7 @@ ExitCode collectives_command(const Flags& flags,
                                          });
                                      }};
     const std::vector<std::string> complaints =
-        measure_collectives(*world, setting.contenders, plan_of(request, setting, link), listener);
+        measure_collectives(*world, setting.contenders, plan_of(request, setting, links), listener);
     line.reset();
     if (output) {
         output->finish();

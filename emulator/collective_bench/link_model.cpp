@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <vector>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr std::size_t short_message = 8;
 constexpr std::size_t long_message = std::size_t{1} << 20;
+constexpr std::size_t copied = std::size_t{16} << 20;  // more than caches keep of all ranks
 
 /// Median seconds of `action` on this rank.
 template <class Action>
@@ -35,6 +37,15 @@ double median_seconds(int repetitions, Action&& action) {
             std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return median(seconds);
+}
+
+/// The largest of each over the ranks.
+void take_slowest(Communicator& group, std::span<double> seconds) {
+    const std::span<std::byte> bytes = std::as_writable_bytes(seconds);
+    Pending slowest =
+        group.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
+    while (!slowest.done()) {
+    }
 }
 
 std::optional<Algorithm> algorithm_of(std::string_view backend,
@@ -79,28 +90,47 @@ LinkModel measure_link(Communicator& messages) {
         const std::array<std::byte*, 1> outputs{received.data()};
         reduce(inputs, outputs, long_message, {}, Stores::cached);
     });
-    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(seconds));
-    Pending slowest =
-        messages.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
-    while (!slowest.done()) {
-    }
+    take_slowest(messages, seconds);
     constexpr auto length = static_cast<double>(long_message);
     return {.alpha = seconds[0],
             .beta = std::max(seconds[1] - seconds[0], 0.0) / length,
             .gamma = seconds[2] / length};
 }
 
-BenchModel model_of(const LinkModel& link) {
-    return [link](std::string_view backend,
-                  BenchOp bench_op,
-                  Bytes bytes,
-                  std::int64_t ranks) -> std::optional<double> {
+LinkModel measure_memory(Communicator& shared) {
+    TD_EXPECT(shared.size() > 1);
+    OperationWatch watch(std::chrono::seconds{120});
+    watch.name("an all-reduce of 8 bytes in shared memory");
+    std::array<std::byte, 2 * short_message> ends{};
+    const std::span<std::byte> both{ends};
+    const OpBuffers phase{.in = both.first(short_message), .out = both.last(short_message)};
+    std::vector<std::byte> from(copied);
+    std::vector<std::byte> to(copied);
+    std::array<double, 2> seconds{};
+    seconds[0] = median_seconds(31, [&] { run_once(shared, {}, phase, watch); });
+    barrier(shared, Urgency::immediate);
+    seconds[1] = median_seconds(5, [&] { std::memcpy(to.data(), from.data(), copied); });
+    take_slowest(shared, seconds);
+    return {.alpha = seconds[0], .beta = seconds[1] / (2.0 * copied), .gamma = 0};
+}
+
+BenchModel model_of(const BenchLinks& links) {
+    return [links](std::string_view backend,
+                   BenchOp bench_op,
+                   Bytes bytes,
+                   std::int64_t ranks) -> std::optional<double> {
         const auto op = parse_enum<CollectiveOp>(to_string(bench_op));
+        if (backend == "shm" && op && links.memory) {
+            const SharedWay way = shared_way(*op, bytes.value(), ranks, links.buffers);
+            return seconds(shared_memory_cost(way.path, *op, bytes.value(), ranks, way.windows),
+                           *links.memory);
+        }
         const auto algorithm =
             algorithm_of(backend, op.value_or(CollectiveOp::all_reduce), bytes.value(), ranks);
         if (!algorithm) {
             return std::nullopt;
         }
+        const LinkModel& link = links.messages;
         if (!op) {
             return link.alpha + link.beta * static_cast<double>(bytes.value());
         }
@@ -112,12 +142,20 @@ BenchModel model_of(const LinkModel& link) {
     };
 }
 
-std::string describe(const LinkModel& link) {
+std::string describe(const BenchLinks& links) {
     constexpr double nano = 1e9;
-    return fmt::format("alpha {:.2f} us, beta {:.3f} ns/B, gamma {:.3f} ns/B",
-                       link.alpha * micro,
-                       link.beta * nano,
-                       link.gamma * nano);
+    std::string text = fmt::format(
+        "alpha {:.2f} us, beta {:.3f} ns/B, gamma {:.3f} ns/B between neighbours, "
+        "measured over MPI",
+        links.messages.alpha * micro,
+        links.messages.beta * nano,
+        links.messages.gamma * nano);
+    if (links.memory) {
+        text += fmt::format("; in shared memory alpha {:.2f} us, beta {:.3f} ns/B",
+                            links.memory->alpha * micro,
+                            links.memory->beta * nano);
+    }
+    return text;
 }
 
 }  // namespace traindyno

@@ -146,7 +146,10 @@ class Measurement {
                      .time = summarize_iterations(slowest),
                      .wrong = std::nullopt};
         if (plan_.model) {
-            row.predicted_s = plan_.model(row.backend, row.what.op, row.bytes(), row.ranks);
+            row.predicted_s = plan_.model(carrier_of(measured, row.what.op, row.bytes()),
+                                          row.what.op,
+                                          row.bytes(),
+                                          row.ranks);
         }
         return row;
     }
@@ -263,6 +266,15 @@ void run_once(Communicator& group,
             return watch.finish(std::move(received));
         }
     }
+}
+
+std::string_view carrier_of(const Contender& contender, BenchOp op, Bytes bytes) {
+    const auto collective = parse_enum<CollectiveOp>(to_string(op));
+    const std::string_view chosen =
+        collective ? contender.communicator->carrier(
+                         *collective, static_cast<std::size_t>(bytes.value()), Urgency::immediate)
+                   : std::string_view{};
+    return chosen.empty() ? contender.name : chosen;
 }
 
 BenchTime summarize_iterations(const std::vector<double>& seconds) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectives/communicator.hpp"
@@ -21,6 +22,9 @@ struct Contender {
     std::string name;
     std::unique_ptr<Communicator> communicator;
 };
+
+/// Who carries such an operation: the contender, or whom it chose.
+[[nodiscard]] std::string_view carrier_of(const Contender& contender, BenchOp op, Bytes bytes);
 
 struct BenchPlan {
     BenchCase what;

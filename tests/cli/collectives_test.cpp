@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // traindyno collectives as a user starts it.
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -179,6 +180,20 @@ TEST(Collectives, whose_results_cannot_be_written_end_after_the_first_size) {
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_NE(result.err.find("a_file"), std::string::npos) << result.err;
     EXPECT_LE(table(result.out).size(), 1U);
+}
+
+TEST(Collectives, have_a_models_time_beside_them) {
+    for (const std::string carrier : {"mpi", "shm", "auto", "ring"}) {
+        const TemporaryFolder folder;
+        const ProcessResult result =
+            run_job(folder, 2, "collectives -b 1K -e 1M -f 32 -n 2 --collectives " + carrier);
+        const auto rows = table(result.out);
+        EXPECT_EQ(rows.size(), 3U) << result.out << result.err;
+        for (const auto& row : rows) {
+            ASSERT_EQ(row.size(), columns + 1) << result.out;
+            EXPECT_GT(std::strtod(row.back().c_str(), nullptr), 0) << result.out;
+        }
+    }
 }
 
 TEST(Collectives, in_which_a_rank_stops_end_within_the_deadline_and_say_which) {

@@ -135,6 +135,23 @@ TEST(SharedMemoryCost, direct_all_reduce_reads_and_writes_each_byte_once) {
     }
 }
 
+TEST(SharedMemoryCost, goes_by_what_a_member_shows_at_once) {
+    using Op = CollectiveOp;
+    constexpr std::int64_t kib = 1 << 10;
+    const SharedWay at_once{.path = SharedPath::one_shot, .windows = 1};
+    const SharedWay direct{.path = SharedPath::direct, .windows = 1};
+    EXPECT_EQ(shared_way(Op::all_reduce, 16 * kib, 4, BufferPlace::shared), at_once);
+    EXPECT_EQ(shared_way(Op::all_reduce, 16 * kib + 1, 4, BufferPlace::shared), direct);
+    EXPECT_EQ(shared_way(Op::reduce_scatter, 64 * kib - 8, 4, BufferPlace::ordinary), at_once);
+    // A gathering member shows its part alone.
+    EXPECT_EQ(shared_way(Op::all_gather, 4 * (64 * kib - 8), 4, BufferPlace::ordinary), at_once);
+    EXPECT_EQ(shared_way(Op::all_gather, 4 * mib, 4, BufferPlace::shared), direct);
+    // 128 KiB for each member: of sums a part's worth, of a broadcast as much as for all four.
+    EXPECT_EQ(shared_way(Op::all_reduce, 4 * mib, 4, BufferPlace::ordinary).windows, 8);
+    EXPECT_EQ(shared_way(Op::broadcast, 4 * mib, 4, BufferPlace::ordinary).windows, 8);
+    EXPECT_EQ(shared_way(Op::all_gather, 4 * mib, 4, BufferPlace::ordinary).windows, 2);
+}
+
 TEST(SharedMemoryCost, copies_through_windows_come_on_top) {
     for (std::size_t op = 0; op < enum_count<CollectiveOp>; ++op) {
         const auto what = static_cast<CollectiveOp>(op);
