@@ -7,12 +7,12 @@
 
 #include "collectives/cost/shared_memory_cost.hpp"
 #include "collectives/patient_wait.hpp"
+#include "collectives/shm/pages.hpp"
 
 namespace traindyno {
 
 namespace {
 
-constexpr std::size_t page = 4096;
 /// Adjacent lines are fetched in pairs: what different ranks write lies further apart.
 constexpr std::size_t apart = 2 * cache_line;
 
@@ -27,16 +27,12 @@ constexpr std::size_t smallest_slot = SharedLimits::slot;
 // counter, so that a short message comes with it in one line.
 constexpr std::size_t slots_at = apart;
 
-std::size_t rounded_up(std::size_t value, std::size_t to) {
-    return (value + to - 1) / to * to;
-}
-
 std::size_t slot_stride(std::size_t slot_bytes) {
     return rounded_up(sizeof(Counter) + slot_bytes, apart);
 }
 
 std::size_t windows_at(std::size_t slot_bytes) {
-    return rounded_up(slots_at + 2 * slot_stride(slot_bytes), page);
+    return rounded_up(slots_at + 2 * slot_stride(slot_bytes), page_bytes);
 }
 
 }  // namespace
@@ -46,7 +42,7 @@ Board::Board(Communicator& group, std::shared_ptr<SharedHeap> heap, std::size_t 
     const auto members = static_cast<std::size_t>(group.size());
     // Room for what large_call.cpp shows: three numbers, and two more about each member.
     slot_bytes_ = std::max(smallest_slot, 32 * (members + 2));
-    window_bytes_ = rounded_up(members * chunk_bytes, page);
+    window_bytes_ = rounded_up(members * chunk_bytes, page_bytes);
     const std::size_t bytes = windows_at(slot_bytes_) + 2 * window_bytes_;
     const std::int64_t offset = heap_->take(static_cast<std::int64_t>(bytes));
     const std::vector<Member> mine{{.in_heap = heap_->self(), .offset = offset}};

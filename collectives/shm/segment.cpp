@@ -27,9 +27,7 @@ namespace {
                        where);
 }
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25  // Linux 6.1
-#endif
+constexpr int collapse = 25;  // MADV_COLLAPSE of Linux 6.1, which older headers do not have
 
 /// Addresses where nothing is, the first of which begins a 2 MiB page.
 std::byte* reserve(std::size_t bytes) {
@@ -123,7 +121,7 @@ void use_huge_pages(std::span<std::byte> pages) {
         // The call below refuses pages of which nothing is there yet.
         std::atomic_ref{reinterpret_cast<unsigned char&>(pages[at])}.fetch_or(0);
     }
-    madvise(pages.data(), pages.size(), MADV_COLLAPSE);  // works where shmem_enabled says "never"
+    madvise(pages.data(), pages.size(), collapse);  // works where shmem_enabled says "never"
 }
 
 }  // namespace traindyno

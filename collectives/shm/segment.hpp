@@ -6,11 +6,10 @@
 #include <cstdint>
 #include <span>
 
+#include "collectives/shm/pages.hpp"
 #include "emulator/base/unique_handle.hpp"
 
 namespace traindyno {
-
-inline constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
 
 struct FileTraits {
     using Handle = int;

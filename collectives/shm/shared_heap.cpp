@@ -11,6 +11,7 @@
 
 #include "collectives/control.hpp"
 #include "collectives/patient_wait.hpp"
+#include "collectives/shm/pages.hpp"
 #include "collectives/shm/progress.hpp"
 #include "emulator/base/error.hpp"
 
@@ -18,12 +19,8 @@ namespace traindyno {
 
 namespace {
 
-constexpr std::int64_t page = 4096;
+constexpr std::int64_t page{page_bytes};
 constexpr std::int64_t huge_page{huge_page_bytes};
-
-std::int64_t rounded_up(std::int64_t value, std::int64_t to) {
-    return (value + to - 1) / to * to;
-}
 
 /// Address space only: pages exist once they are touched.
 std::size_t segment_bytes(std::int64_t members) {
