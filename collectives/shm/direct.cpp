@@ -9,7 +9,7 @@ namespace traindyno {
 namespace {
 
 /// Bytes read between two looks at other operations: about 50 us.
-constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr std::size_t longest_piece = std::size_t{1} << 20;
 
 std::size_t slice_begin(std::size_t bytes, std::size_t member, std::size_t members) {
     const std::size_t lines = (bytes + cache_line - 1) / cache_line;
@@ -48,7 +48,7 @@ PhasedOperation::Outcome Direct::read(Board& /*board*/, Board::Phase /*phase*/) 
 
 bool Direct::reduce_piece() {
     const std::size_t most =
-        std::max(piece_bytes / sources_.size() / cache_line * cache_line, cache_line);
+        std::max(longest_piece / sources_.size() / cache_line * cache_line, cache_line);
     const std::size_t bytes = std::min(end_ - at_, most);
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         inputs_[i] = sources_[i].in + at_;
@@ -69,7 +69,7 @@ bool Direct::copy_piece() {
     // Everyone begins with its right neighbour: no buffer is read by all at once.
     const std::size_t member = (rank_ + 1 + parts_done_) % sources_.size();
     const PartRange part = part_of(member);
-    const std::size_t bytes = std::min(static_cast<std::size_t>(part.size) - at_, piece_bytes);
+    const std::size_t bytes = std::min(static_cast<std::size_t>(part.size) - at_, longest_piece);
     const std::byte* const from = sources_[member].in + at_;
     std::byte* const to = call_.out.data() + part.begin + at_;
     if (from != to) {

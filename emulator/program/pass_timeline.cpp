@@ -13,9 +13,9 @@ namespace traindyno {
 
 namespace {
 
-constexpr SimTime unit = std::chrono::seconds{1};
+constexpr SimTime unit_time = std::chrono::seconds{1};
 
-std::optional<Direction> direction_of(const Block& block) {
+std::optional<Direction> pass_direction(const Block& block) {
     if (!std::holds_alternative<ComputeOp>(block.ops.front().op)) {
         return std::nullopt;
     }
@@ -39,7 +39,7 @@ class PassMap {
     PassMap(const StepProgram& program, const std::vector<ModelChunk>& chunks) {
         std::set<std::tuple<Direction, std::int64_t, std::int64_t>> seen;
         for (const Task& task : program.tasks) {
-            const auto direction = direction_of(program.blocks[task.block.index()]);
+            const auto direction = pass_direction(program.blocks[task.block.index()]);
             if (!direction) {
                 passes_.emplace_back();
                 decisive_.push_back(0);
@@ -135,7 +135,7 @@ class Clockwork {
             return op_time_(*compute);
         }
         const bool first = order.ops()[index].in_block == 0;
-        return first && maps_[program].decides(task) ? unit : SimTime{0};
+        return first && maps_[program].decides(task) ? unit_time : SimTime{0};
     }
 
     std::vector<PassMap> maps_;
