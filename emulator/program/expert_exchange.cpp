@@ -31,7 +31,7 @@ After ExpertExchange::exchange(Way way, const Slice& in, const Slice& out, const
             op.sent.swap(op.received);
         }
     }
-    const After exchanged = block_.communicate(Lane::ep, op, after);
+    After exchanged = block_.communicate(Lane::ep, op, after);
     block_.set_aside(exchanged);
     return exchanged;
 }
