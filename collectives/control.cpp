@@ -77,6 +77,13 @@ std::string broadcast_text(Communicator& group, GroupRank root, const std::strin
     return result;
 }
 
+void take_largest(Communicator& group, std::span<double> values) {
+    const std::span<std::byte> bytes = std::as_writable_bytes(values);
+    Pending pending =
+        group.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
+    wait_patiently(pending);
+}
+
 void barrier(Communicator& group, Urgency urgency) {
     std::vector<std::int64_t> arrived{1};
     const std::span<std::byte> bytes = std::as_writable_bytes(std::span{arrived});

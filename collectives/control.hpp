@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ inline constexpr std::int32_t control_tag = 32767;
 [[nodiscard]] std::string broadcast_text(Communicator& group,
                                          GroupRank root,
                                          const std::string& text);
+
+/// Element by element the largest of any member.
+void take_largest(Communicator& group, std::span<double> values);
 
 /// Returns once every member has called it: on the fastest path, or sleeping while it waits.
 void barrier(Communicator& group, Urgency urgency);

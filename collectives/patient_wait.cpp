@@ -8,8 +8,7 @@
 #include <vector>
 
 #include <fmt/format.h>
-
-#include "emulator/base/error.hpp"
+#include <sched.h>
 
 namespace traindyno {
 
@@ -29,16 +28,26 @@ void wait_patiently(Pending& pending, const Patience& patience) {
     const auto start = std::chrono::steady_clock::now();
     while (!pending.done()) {
         if (std::chrono::steady_clock::now() - start > patience.timeout) {
-            throw HangError(
-                fmt::format("a communication did not complete within {:.1f} s ({} of the group is "
-                            "lost or still "
-                            "busy) look at the other ranks' output",
-                            to_seconds(patience.timeout),
-                            members_text(pending.waiting_for())));
+            throw hang_of("a communication", patience.timeout, pending);
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(2 * pause, patience.longest_pause);
     }
+}
+
+void wait_awake(Pending& pending) {
+    while (!pending.done()) {
+        sched_yield();
+    }
+}
+
+HangError hang_of(std::string_view operation, SimTime timeout, const Pending& pending) {
+    return HangError(fmt::format(
+        "{} did not complete within {:.1f} s ({} of the group is lost or still busy) look at the "
+        "other ranks' output",
+        operation,
+        to_seconds(timeout),
+        members_text(pending.waiting_for())));
 }
 
 }  // namespace traindyno

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectives/communicator.hpp"
+#include "emulator/base/error.hpp"
 #include "emulator/base/units.hpp"
 
 namespace traindyno {
@@ -24,5 +26,14 @@ struct Patience {
 /// Sleeps until `pending` is complete. For ranks that are parked while others measure, and for
 /// control traffic whose latency does not matter.
 void wait_patiently(Pending& pending, const Patience& patience = {});
+
+/// Looks without pause, but lets others have the core. Where nothing else is to be done and every
+/// microsecond counts.
+void wait_awake(Pending& pending);
+
+/// Of an operation that is not complete after `timeout`: names it and the members that it lacks.
+[[nodiscard]] HangError hang_of(std::string_view operation,
+                                SimTime timeout,
+                                const Pending& pending);
 
 }  // namespace traindyno

@@ -6,12 +6,11 @@
 #include <chrono>
 #include <utility>
 
-#include <sched.h>
-
 #include "collectives/auto/in_flight.hpp"
 #include "collectives/auto/link_bound.hpp"
 #include "collectives/control.hpp"
 #include "collectives/hierarchical/node_map.hpp"
+#include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -42,16 +41,12 @@ std::vector<TuningRow> rows_of_first(Communicator& group, const std::vector<Tuni
     std::array count{static_cast<std::int64_t>(own.size())};
     Pending announced = group.broadcast(
         std::as_writable_bytes(std::span{count}), GroupRank{0}, Urgency::background);
-    while (!announced.done()) {
-        sched_yield();
-    }
+    wait_awake(announced);
     std::vector<TuningRow> rows = own;
     rows.resize(static_cast<std::size_t>(count.front()));
     Pending sent =
         group.broadcast(std::as_writable_bytes(std::span{rows}), GroupRank{0}, Urgency::background);
-    while (!sent.done()) {
-        sched_yield();
-    }
+    wait_awake(sent);
     return rows;
 }
 
@@ -345,9 +340,7 @@ std::vector<TuningRow> AutoCommunicator::measure(const NodeMap& map, const Tunin
         }
         const auto call = [&] {
             Pending pending = buffers.run(communicator(carrier), trial);
-            while (!pending.done()) {
-                sched_yield();
-            }
+            wait_awake(pending);
         };
         if (trial.is_first) {
             call();

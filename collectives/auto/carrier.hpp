@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "collectives/communicator.hpp"
 #include "emulator/base/enum_names.hpp"
@@ -29,6 +30,13 @@ struct EnumNames<Carrier> {
                                                       "double_tree",
                                                       "hierarchical");
 };
+
+/// What its messages between ranks follow; of MPI what such libraries usually do. Nothing of what
+/// goes through memory, on one level or on two.
+[[nodiscard]] std::optional<Algorithm> message_algorithm(Carrier carrier,
+                                                         CollectiveOp op,
+                                                         std::int64_t bytes,
+                                                         std::int64_t ranks);
 
 template <>
 struct EnumNames<Urgency> {

@@ -5,7 +5,7 @@
 #include <array>
 #include <numeric>
 
-#include <sched.h>
+#include "collectives/control.hpp"
 
 namespace traindyno {
 
@@ -49,7 +49,7 @@ class Contest {
         std::vector<std::size_t> order(entrants_.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-            return promise(entrants_[a]) < promise(entrants_[b]);
+            return entrants_[a].promise() < entrants_[b].promise();
         });
         for (const std::size_t i : order) {
             const bool in_time = timer_.spent() < until || best() == 0;
@@ -82,10 +82,6 @@ class Contest {
     }
 
   private:
-    static double promise(const Entrant& entrant) {
-        return std::max(entrant.expected, entrant.least);
-    }
-
     /// Of those tried; 0: none was.
     [[nodiscard]] double best() const {
         double least = 0;
@@ -162,12 +158,7 @@ double AgreedTimer::seconds(Carrier carrier, const Trial& trial) {
 
 void AgreedTimer::agree(double& seconds, double& elapsed) {
     std::array values{seconds, elapsed};
-    const auto bytes = std::as_writable_bytes(std::span{values});
-    Pending pending =
-        group_.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
-    while (!pending.done()) {
-        sched_yield();
-    }
+    take_largest(group_, values);
     seconds = values[0];
     elapsed = values[1];
 }

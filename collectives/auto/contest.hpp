@@ -3,6 +3,7 @@
 // Jamieson and Talwalkar, AISTATS 2016).
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -54,6 +55,9 @@ struct Entrant {
     double least = 0;     ///< seconds it cannot do without; 0: unknown
     double known = 0;     ///< seconds measured already: it is not run again
     bool is_new = true;   ///< not run yet
+
+    /// Seconds per call, as far as anything is known.
+    [[nodiscard]] double promise() const { return std::max(expected, least); }
 };
 
 /// On the timer's clock.

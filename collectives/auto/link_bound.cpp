@@ -6,11 +6,9 @@
 #include <chrono>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
-#include <sched.h>
-
+#include "collectives/patient_wait.hpp"
 #include "emulator/base/error.hpp"
 
 namespace traindyno {
@@ -30,26 +28,10 @@ std::optional<Algorithm> algorithm_of(Carrier carrier,
                                       CollectiveOp op,
                                       std::int64_t bytes,
                                       std::int64_t ranks) {
-    switch (carrier) {
-        case Carrier::mpi:
-            return usual_algorithm(op, bytes, ranks);
-        case Carrier::ring:
-            return algorithm_for(Algorithm::ring, op);
-        case Carrier::recursive_doubling:
-            return algorithm_for(Algorithm::recursive_doubling, op);
-        case Carrier::halving_doubling:
-            return algorithm_for(Algorithm::halving_doubling, op);
-        case Carrier::double_tree:
-            return algorithm_for(Algorithm::double_tree, op);
-        case Carrier::hierarchical:  // has no all_to_all
-            if (op != CollectiveOp::all_to_all) {
-                return algorithm_for(Algorithm::ring, op);
-            }
-            break;
-        case Carrier::shm:
-            break;
+    if (carrier == Carrier::hierarchical && op != CollectiveOp::all_to_all) {  // has no such
+        return algorithm_for(Algorithm::ring, op);
     }
-    return std::nullopt;
+    return message_algorithm(carrier, op, bytes, ranks);
 }
 
 /// Round by round something passes from each node to the next, whatever the ranks' order.
@@ -60,12 +42,6 @@ bool passes_all(Algorithm algorithm) {
 /// All ranks of a node exchange as much as a single one would.
 bool exchanges(Algorithm algorithm) {
     return algorithm == Algorithm::recursive_doubling || algorithm == Algorithm::halving_doubling;
-}
-
-void finish(Pending pending) {
-    while (!pending.done()) {
-        sched_yield();
-    }
 }
 
 /// Seconds of `count` messages each way at once.
@@ -84,7 +60,7 @@ double exchange_seconds(
         pending.push_back(messages.send(sent, next, tag));
     }
     for (Pending& each : pending) {
-        finish(std::move(each));
+        wait_awake(each);
     }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -110,7 +86,9 @@ LinkModel measure_links_of_nodes(Communicator& messages, const NodeMap& map) {
     }
     // The mean: who begins late finds messages that have come already, who is early waits longer.
     const std::span<std::byte> bytes = std::as_writable_bytes(std::span(seconds));
-    finish(messages.all_reduce(bytes, bytes, DType::fp64, Reduction::sum, Urgency::immediate));
+    Pending summed =
+        messages.all_reduce(bytes, bytes, DType::fp64, Reduction::sum, Urgency::immediate);
+    wait_awake(summed);
     const double alpha = seconds[0] / nodes;
     constexpr auto moved = static_cast<double>(timed_messages * message);
     return {.alpha = alpha, .beta = std::max(seconds[1] / nodes - alpha, 0.0) / moved};

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "emulator/base/error.hpp"
 
@@ -118,25 +117,21 @@ class OperationTuner {
             return entrants;
         }
         std::stable_sort(entrants.begin(), entrants.end(), [](const Entrant& a, const Entrant& b) {
-            return promise(a) < promise(b);
+            return a.promise() < b.promise();
         });
         double left = until - timer_.spent();
         std::size_t count = 0;
         for (; count < entrants.size(); ++count) {
             const Entrant& each = entrants[count];
-            left -= each.known > 0 ? 0 : promise(each) * (each.is_new ? 2 : 1);
+            left -= each.known > 0 ? 0 : each.promise() * (each.is_new ? 2 : 1);
             if (left < 0) {
                 break;
             }
         }
         const bool one_is_enough =
-            entrants.size() == 1 || promise(entrants[1]) > near * promise(entrants[0]);
+            entrants.size() == 1 || entrants[1].promise() > near * entrants[0].promise();
         entrants.resize(count >= 2 || one_is_enough ? count : 0);
         return entrants;
-    }
-
-    static double promise(const Entrant& entrant) {
-        return std::max(entrant.expected, entrant.least);
     }
 
     /// From a single time: that it does not grow, so that its carrier is tried again, or that it
@@ -241,10 +236,9 @@ std::vector<TuningRow> tune(Communicator& group,
         const double begun = timer.spent();
         const double share = (limits.seconds - begun) * weight_of(which) / weights;
         weights -= weight_of(which);
-        Rows immediate;
         TuningRow common{.op = which, .urgency = Urgency::immediate, .shape = shape};
-        immediate = OperationTuner(timer, carriers, costs, {})
-                        .run(common, limits.largest[op], begun + first_share * share);
+        const Rows immediate = OperationTuner(timer, carriers, costs, {})
+                                   .run(common, limits.largest[op], begun + first_share * share);
         common.urgency = Urgency::background;
         const Rows background = OperationTuner(timer, carriers, costs, immediate)
                                     .run(common, limits.largest[op], begun + share);

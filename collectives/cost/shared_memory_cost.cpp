@@ -64,11 +64,11 @@ std::int64_t reduced(SharedPath path, CollectiveOp op, std::int64_t bytes, std::
 
 SharedWay shared_way(CollectiveOp op, std::int64_t bytes, std::int64_t ranks, BufferPlace buffers) {
     TD_EXPECT(bytes >= 0 && ranks > 0);
-    constexpr std::int64_t header = 8;
     const std::int64_t part = Parts{bytes, ranks}.longest();
     const std::int64_t shown = op == CollectiveOp::all_gather ? part : bytes;
-    const std::int64_t limit =
-        op == CollectiveOp::all_reduce ? SharedLimits::read_by_all : SharedLimits::slot - header;
+    const std::int64_t limit = op == CollectiveOp::all_reduce
+                                   ? SharedLimits::read_by_all
+                                   : SharedLimits::slot - SharedLimits::header;
     if (shown <= limit) {
         return {.path = SharedPath::one_shot};
     }

@@ -25,8 +25,9 @@ struct SharedLimits {
     /// Of an all-reduce from which it is faster that each member reduces its share only. What
     /// others read of any other short message is all meant for them.
     static constexpr std::int64_t read_by_all = std::int64_t{16} << 10;
-    /// That a member shows at once of a short message, a length of 8 bytes before it.
+    /// That a member shows at once: a length, and behind it a short message.
     static constexpr std::int64_t slot = std::int64_t{64} << 10;
+    static constexpr std::int64_t header = sizeof(std::int64_t);
     /// Of a message between ordinary buffers, shown to each member at a time. Where all wait for
     /// one another on processors of their own, so few that what is shown is read from a
     /// second-level cache (measured: shm_sizes_bench).

@@ -2,7 +2,6 @@
 #include "collectives/hierarchical/hierarchical_communicator.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 #include <vector>
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "collectives/cost/shared_memory_cost.hpp"
 #include "collectives/shm/call.hpp"
 #include "collectives/shm/phased_operation.hpp"
 
@@ -17,7 +18,7 @@ namespace traindyno {
 /// reduces all inputs itself, in the order of the members, so all get the same bits.
 class OneShot final : public PhasedOperation {
   public:
-    static constexpr std::size_t header_bytes = sizeof(std::int64_t);
+    static constexpr std::size_t header_bytes = SharedLimits::header;
 
     enum class Showing : std::uint8_t { copies, places };
 

@@ -2,7 +2,6 @@
 // Looks at how the job was started before anything is timed.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "collectives/auto/carrier.hpp"
 #include "collectives/control.hpp"
 #include "collectives/reduce/reduce.hpp"
 #include "emulator/base/error.hpp"
@@ -39,33 +40,6 @@ double median_seconds(int repetitions, Action&& action) {
     return median(seconds);
 }
 
-/// The largest of each over the ranks.
-void take_slowest(Communicator& group, std::span<double> seconds) {
-    const std::span<std::byte> bytes = std::as_writable_bytes(seconds);
-    Pending slowest =
-        group.all_reduce(bytes, bytes, DType::fp64, Reduction::max, Urgency::immediate);
-    while (!slowest.done()) {
-    }
-}
-
-std::optional<Algorithm> algorithm_of(std::string_view backend,
-                                      CollectiveOp op,
-                                      std::int64_t bytes,
-                                      std::int64_t ranks) {
-    if (backend == "mpi") {
-        return usual_algorithm(op, bytes, ranks);
-    }
-    for (const Algorithm algorithm : {Algorithm::ring,
-                                      Algorithm::recursive_doubling,
-                                      Algorithm::halving_doubling,
-                                      Algorithm::double_tree}) {
-        if (backend == to_string(algorithm)) {
-            return algorithm_for(algorithm, op);
-        }
-    }
-    return std::nullopt;
-}
-
 }  // namespace
 
 LinkModel measure_link(Communicator& messages) {
@@ -90,7 +64,7 @@ LinkModel measure_link(Communicator& messages) {
         const std::array<std::byte*, 1> outputs{received.data()};
         reduce(inputs, outputs, long_message, {}, Stores::cached);
     });
-    take_slowest(messages, seconds);
+    take_largest(messages, seconds);
     constexpr auto length = static_cast<double>(long_message);
     return {.alpha = seconds[0],
             .beta = std::max(seconds[1] - seconds[0], 0.0) / length,
@@ -110,7 +84,7 @@ LinkModel measure_memory(Communicator& shared) {
     seconds[0] = median_seconds(31, [&] { run_once(shared, {}, phase, watch); });
     barrier(shared, Urgency::immediate);
     seconds[1] = median_seconds(5, [&] { std::memcpy(to.data(), from.data(), copied); });
-    take_slowest(shared, seconds);
+    take_largest(shared, seconds);
     return {.alpha = seconds[0], .beta = seconds[1] / (2.0 * copied), .gamma = 0};
 }
 
@@ -120,13 +94,17 @@ BenchModel model_of(const BenchLinks& links) {
                    Bytes bytes,
                    std::int64_t ranks) -> std::optional<double> {
         const auto op = parse_enum<CollectiveOp>(to_string(bench_op));
-        if (backend == "shm" && op && links.memory) {
+        const auto carrier = parse_enum<Carrier>(backend);
+        if (!carrier) {
+            return std::nullopt;
+        }
+        if (*carrier == Carrier::shm && op && links.memory) {
             const SharedWay way = shared_way(*op, bytes.value(), ranks, links.buffers);
             return seconds(shared_memory_cost(way.path, *op, bytes.value(), ranks, way.windows),
                            *links.memory);
         }
-        const auto algorithm =
-            algorithm_of(backend, op.value_or(CollectiveOp::all_reduce), bytes.value(), ranks);
+        const auto algorithm = message_algorithm(
+            *carrier, op.value_or(CollectiveOp::all_reduce), bytes.value(), ranks);
         if (!algorithm) {
             return std::nullopt;
         }
@@ -135,7 +113,7 @@ BenchModel model_of(const BenchLinks& links) {
             return link.alpha + link.beta * static_cast<double>(bytes.value());
         }
         const Chunking chunking =
-            backend == "mpi"
+            *carrier == Carrier::mpi
                 ? Chunking{}
                 : chunking_for(*algorithm, *op, bytes.value(), ranks, element_size(DType::fp32));
         return seconds(cost_of(*algorithm, *op, bytes.value(), ranks, chunking), link);

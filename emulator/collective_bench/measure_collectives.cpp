@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -35,15 +34,12 @@ constexpr std::int64_t turns_each = 5;
 /// Past the deadline of those who can tell whom they miss.
 constexpr auto grace = std::chrono::seconds{2};
 
-template <class T>
-std::vector<T> reduced_over_ranks(Communicator& control,
-                                  std::vector<T> values,
-                                  DType type,
-                                  Reduction reduction) {
-    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values));
-    Pending reduced = control.all_reduce(bytes, bytes, type, reduction, Urgency::immediate);
-    wait_patiently(reduced);
-    return values;
+std::int64_t sum_over_ranks(Communicator& control, std::int64_t value) {
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(&value, 1));
+    Pending summed =
+        control.all_reduce(bytes, bytes, DType::int64, Reduction::sum, Urgency::immediate);
+    wait_patiently(summed);
+    return value;
 }
 
 std::string describe(const BenchRow& row) {
@@ -135,8 +131,8 @@ class Measurement {
 
     [[nodiscard]] BenchRow row(std::size_t contender) {
         const Contender& measured = contenders_[contender];
-        const std::vector<double> slowest =
-            reduced_over_ranks(control_, seconds_[contender], DType::fp64, Reduction::max);
+        std::vector<double> slowest = seconds_[contender];
+        take_largest(control_, slowest);
         BenchRow row{.backend = measured.name,
                      .what = plan_.what,
                      .placement = placement_,
@@ -165,10 +161,7 @@ class Measurement {
         watch_.name(name_of(contender));
         for (std::int64_t i = 0; i < plan_.checks; ++i) {
             const PatternVerdict own = checked(*contender.communicator, round++);
-            const std::int64_t wrong =
-                reduced_over_ranks(
-                    control_, std::vector<std::int64_t>{own.wrong}, DType::int64, Reduction::sum)
-                    .front();
+            const std::int64_t wrong = sum_over_ranks(control_, own.wrong);
             *row.wrong += wrong;
             if (wrong > 0) {
                 complain(row, own, complaints);

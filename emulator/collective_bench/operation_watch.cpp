@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/collective_bench/operation_watch.hpp"
 
-#include <fmt/format.h>
 #include <sched.h>
 
 #include "collectives/patient_wait.hpp"
-#include "emulator/base/error.hpp"
 #include "emulator/device/device.hpp"
 
 namespace traindyno {
@@ -27,12 +25,7 @@ void OperationWatch::finish(Pending pending) const {
             start = now();
         }
         if (now() - start > timeout_) {
-            throw HangError(
-                fmt::format("{} did not complete within {:.1f} s ({} of the group is lost or still "
-                            "busy) look at the other ranks' output",
-                            operation_,
-                            to_seconds(timeout_),
-                            members_text(pending.waiting_for())));
+            throw hang_of(operation_, timeout_, pending);
         }
     }
 }
