@@ -3,18 +3,11 @@
 
 #include <algorithm>
 
-#include "emulator/base/error.hpp"
+#include "emulator/program/slice_parts.hpp"
 
 namespace traindyno {
 
 namespace {
-
-/// Piece `index` of `count` equal ones.
-Slice piece_of(const Slice& whole, std::int64_t index, std::int64_t count) {
-    TD_EXPECT(whole.elements % count == 0);
-    const std::int64_t elements = whole.elements / count;
-    return {.space = whole.space, .offset = whole.offset + index * elements, .elements = elements};
-}
 
 /// The layer for so many rows.
 BiasedLinear rows_of(BiasedLinear layer, std::int64_t tokens) {

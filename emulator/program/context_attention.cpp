@@ -3,6 +3,9 @@
 
 #include <array>
 
+#include "emulator/program/attention_op.hpp"
+#include "emulator/program/slice_parts.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -61,9 +64,7 @@ void ContextAttention::backward(const AttentionEnds& ends,
         backward_on_ring(pass, own);
     } else {
         const Slice gradients = scratch_.take(cp_.ranks * part);
-        own = {.space = gradients.space,
-               .offset = gradients.offset + cp_.rank * part,
-               .elements = part};
+        own = piece_of(gradients, cp_.rank, cp_.ranks);
         backward_gathered(pass, gradients, own);
     }
     block_.elementwise(ElementwiseKind::join_columns,
@@ -117,9 +118,7 @@ void ContextAttention::backward_gathered(const Backward& pass,
     After arrived;
     for (std::int64_t step = 0; step < cp_.ranks; ++step) {
         const std::int64_t member = member_in(step);
-        const Slice part{.space = gradients.space,
-                         .offset = gradients.offset + member * own.elements,
-                         .elements = own.elements};
+        const Slice part = piece_of(gradients, member, cp_.ranks);
         if (attend_backward(step, pass, part, arrived)) {
             arrived.clear();
         }
@@ -173,8 +172,7 @@ void ContextAttention::take_scratch() {
     }
     const Slice all = scratch_.take(cp_.ranks * elements);
     for (std::int64_t member = 0; member < cp_.ranks; ++member) {
-        keys_.push_back(
-            {.space = all.space, .offset = all.offset + member * elements, .elements = elements});
+        keys_.push_back(piece_of(all, member, cp_.ranks));
     }
 }
 
@@ -220,16 +218,9 @@ After ContextAttention::pass_on(const Slice& from, const Slice& to) {
 }
 
 bool ContextAttention::attend(std::int64_t step, const AttentionEnds& ends, const After& arrived) {
-    AttentionForward op{.batch = shape_.batch,
-                        .seq = shape_.seq,
-                        .heads = shape_.heads,
-                        .kv_heads = shape_.kv_heads,
-                        .head_size = shape_.head_size,
-                        .keys = shape_.seq,
-                        .qkv = ends.qkv,
-                        .context = ends.context,
-                        .statistics = ends.statistics,
-                        .keys_values = keys_in(step)};
+    auto op = attention_op<AttentionForward>(shape_, ends);
+    op.keys = shape_.seq;
+    op.keys_values = keys_in(step);
     if (step == 0) {
         block_.compute(op);
         return false;
@@ -266,19 +257,12 @@ bool ContextAttention::attend_backward(std::int64_t step,
                                        const Backward& pass,
                                        const Slice& grad_keys,
                                        const After& arrived) {
-    AttentionBackward op{.batch = shape_.batch,
-                         .seq = shape_.seq,
-                         .heads = shape_.heads,
-                         .kv_heads = shape_.kv_heads,
-                         .head_size = shape_.head_size,
-                         .keys = shape_.seq,
-                         .qkv = pass.ends.qkv,
-                         .context = pass.ends.context,
-                         .statistics = pass.ends.statistics,
-                         .grad_context = pass.grad_context,
-                         .grad_qkv = pass.grad_queries,
-                         .keys_values = keys_in(step),
-                         .grad_keys_values = grad_keys};
+    auto op = attention_op<AttentionBackward>(shape_, pass.ends);
+    op.keys = shape_.seq;
+    op.grad_context = pass.grad_context;
+    op.grad_qkv = pass.grad_queries;
+    op.keys_values = keys_in(step);
+    op.grad_keys_values = grad_keys;
     if (step == 0) {
         block_.compute(op);
         return false;
@@ -362,15 +346,11 @@ Slice ContextAttention::rows(const Slice& all,
                              std::int64_t sequence,
                              std::int64_t first,
                              std::int64_t count) const {
-    const std::int64_t width = all.elements / shape_.tokens;
-    return {.space = all.space,
-            .offset = all.offset + (sequence * shape_.seq + first) * width,
-            .elements = count * width};
+    return row_range(all, sequence * shape_.seq + first, count, all.elements / shape_.tokens);
 }
 
 Slice ContextAttention::statistics_of(const Slice& all, std::int64_t sequence) const {
-    const std::int64_t elements = all.elements / shape_.batch;
-    return {.space = all.space, .offset = all.offset + sequence * elements, .elements = elements};
+    return piece_of(all, sequence, shape_.batch);
 }
 
 }  // namespace traindyno

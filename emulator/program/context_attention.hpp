@@ -7,17 +7,11 @@
 #include <vector>
 
 #include "emulator/program/arena.hpp"
+#include "emulator/program/attention_op.hpp"
 #include "emulator/program/block_writer.hpp"
 #include "emulator/program/stage_context.hpp"
 
 namespace traindyno {
-
-/// What attention reads and writes in forward, for the rank's own queries.
-struct AttentionEnds {
-    Slice qkv;         ///< [t, qkv_width]
-    Slice context;     ///< [t, attention_width]
-    Slice statistics;  ///< [batch, heads, seq] in fp32
-};
 
 /// Ring attention (Liu et al., arXiv:2310.01889): keys and values go round while attention to the
 /// last ones is computed, in backward their gradients one step behind them. Or keys and values are

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "emulator/program/slice_parts.hpp"
+
 namespace traindyno {
 
 namespace {
@@ -22,10 +24,6 @@ struct EmbeddedTokens {
     std::vector<Slice> tables;  ///< of words, and of learned positions
 };
 
-Slice rows_from(const Slice& all, std::int64_t first, std::int64_t count, std::int64_t width) {
-    return {.space = all.space, .offset = all.offset + first * width, .elements = count * width};
-}
-
 /// All tokens at once, unless positions are learned and this rank has two parts of each sequence.
 std::vector<EmbeddedTokens> embedded_tokens(const StageContext& stage, const Slice& rows) {
     const LocalShape& shape = stage.shape;
@@ -38,7 +36,7 @@ std::vector<EmbeddedTokens> embedded_tokens(const StageContext& stage, const Sli
         const std::int64_t first = stage.cp ? stage.cp->rank * shape.seq : 0;
         return {{.count = shape.tokens,
                  .rows = rows,
-                 .tables = {table, rows_from(positions, first, shape.seq, shape.hidden)}}};
+                 .tables = {table, row_range(positions, first, shape.seq, shape.hidden)}}};
     }
     const std::int64_t half = shape.seq / 2;
     std::vector<EmbeddedTokens> parts;
@@ -46,8 +44,8 @@ std::vector<EmbeddedTokens> embedded_tokens(const StageContext& stage, const Sli
         const std::int64_t part =
             i % 2 == 0 ? stage.cp->rank : 2 * stage.cp->ranks - 1 - stage.cp->rank;
         parts.push_back({.count = half,
-                         .rows = rows_from(rows, i * half, half, shape.hidden),
-                         .tables = {table, rows_from(positions, part * half, half, shape.hidden)}});
+                         .rows = row_range(rows, i * half, half, shape.hidden),
+                         .tables = {table, row_range(positions, part * half, half, shape.hidden)}});
     }
     return parts;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/program/expert_exchange.hpp"
 
+#include "emulator/program/slice_parts.hpp"
+
 namespace traindyno {
 
 ExpertExchange::ExpertExchange(const StageContext& stage, BlockWriter& block, Arena& scratch)
@@ -98,9 +100,7 @@ std::vector<Slice> ExpertExchange::pieces(Order to, const Slice& from) const {
                 ? sender * routes.rows_to(stage_.expert_position) + rows_before(local)
                 : senders_ * rows_before(local) + sender * rows;
         if (rows > 0) {
-            list.push_back({.space = from.space,
-                            .offset = from.offset + first * stage_.shape.hidden,
-                            .elements = rows * stage_.shape.hidden});
+            list.push_back(row_range(from, first, rows, stage_.shape.hidden));
         }
     };
     const std::int64_t count = senders_ * stage_.shape.local_experts;
@@ -127,10 +127,7 @@ std::int64_t ExpertExchange::rows_before(std::int64_t local) const {
 }
 
 Slice ExpertExchange::rows(const Slice& all, std::int64_t local) const {
-    const std::int64_t columns = all.elements / received_;
-    return {.space = all.space,
-            .offset = all.offset + senders_ * rows_before(local) * columns,
-            .elements = rows_of(local) * columns};
+    return row_range(all, senders_ * rows_before(local), rows_of(local), all.elements / received_);
 }
 
 }  // namespace traindyno

@@ -216,15 +216,12 @@ bool GradientSync::keeps_experts(const Unit& unit) const {
 }
 
 Slice GradientSync::kept_of(const Share& share, const Bucket& bucket) const {
-    const ParameterMap& map = stage_.parameters;
-    return gradients_at(kept_at(map, stage_.sharding, map.resident(bucket.offset)),
-                        own_part(share.group, bucket).elements);
+    const Bucket kept = kept_part(stage_.parameters, stage_.sharding, share.group, bucket);
+    return gradients_at(kept.offset, kept.elements);
 }
 
-Bucket GradientSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) {
-    const std::int64_t begin = stage_.parameters.range_of(unit).offset;
-    return {.offset = buffers_.at(buffer).base + bucket.offset - begin,
-            .elements = bucket.elements};
+Bucket GradientSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) const {
+    return buffers_.place(buffer, stage_.parameters.range_of(unit).offset, bucket);
 }
 
 /// What is kept of a single micro-batch need not be added to anything.

@@ -119,7 +119,7 @@ class GradientSync {
                        std::size_t buffer);
 
     /// Where a bucket of the map lies in a buffer.
-    [[nodiscard]] Bucket place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket);
+    [[nodiscard]] Bucket place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) const;
     [[nodiscard]] BlockId reduce_unit_block(const Unit& unit, std::size_t buffer);
     [[nodiscard]] BlockId add_unit_block(const Unit& unit, std::size_t buffer);
     [[nodiscard]] BlockId keep_experts_block(const Unit& unit, std::size_t buffer);

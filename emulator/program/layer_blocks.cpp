@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "emulator/program/attention_op.hpp"
 #include "emulator/program/context_attention.hpp"
 #include "emulator/program/expert_mlp.hpp"
 
@@ -248,16 +249,10 @@ class LayerWriter {
             parted_->backward(attention_ends(), grad_context, grad_qkv);
             return;
         }
-        block_.compute(AttentionBackward{.batch = shape_.batch,
-                                         .seq = shape_.seq,
-                                         .heads = shape_.heads,
-                                         .kv_heads = shape_.kv_heads,
-                                         .head_size = shape_.head_size,
-                                         .qkv = at_.qkv,
-                                         .context = at_.context,
-                                         .statistics = at_.statistics,
-                                         .grad_context = grad_context,
-                                         .grad_qkv = grad_qkv});
+        auto op = attention_op<AttentionBackward>(shape_, attention_ends());
+        op.grad_context = grad_context;
+        op.grad_qkv = grad_qkv;
+        block_.compute(op);
     }
 
     /// Returns what its reader waits for.
@@ -265,14 +260,7 @@ class LayerWriter {
         if (parted_) {
             return parted_->forward(attention_ends());
         }
-        block_.compute(AttentionForward{.batch = shape_.batch,
-                                        .seq = shape_.seq,
-                                        .heads = shape_.heads,
-                                        .kv_heads = shape_.kv_heads,
-                                        .head_size = shape_.head_size,
-                                        .qkv = at_.qkv,
-                                        .context = at_.context,
-                                        .statistics = at_.statistics});
+        block_.compute(attention_op<AttentionForward>(shape_, attention_ends()));
         return {};
     }
 

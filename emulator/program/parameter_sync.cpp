@@ -206,15 +206,11 @@ void ParameterSync::copy_experts(const Unit& unit, std::size_t buffer) {
 }
 
 Slice ParameterSync::kept_of(const std::optional<ShardGroup>& group, const Bucket& bucket) const {
-    const ParameterMap& map = stage_.parameters;
-    return parameters_at({.offset = kept_at(map, stage_.sharding, map.resident(bucket.offset)),
-                          .elements = own_part(group, bucket).elements});
+    return parameters_at(kept_part(stage_.parameters, stage_.sharding, group, bucket));
 }
 
-Slice ParameterSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) {
-    const std::int64_t begin = stage_.parameters.range_of(unit).offset;
-    return parameters_at(
-        {.offset = buffers_.at(buffer).base + bucket.offset - begin, .elements = bucket.elements});
+Slice ParameterSync::place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) const {
+    return parameters_at(buffers_.place(buffer, stage_.parameters.range_of(unit).offset, bucket));
 }
 
 }  // namespace traindyno

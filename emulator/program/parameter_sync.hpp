@@ -90,7 +90,7 @@ class ParameterSync {
                                                        Share& share) const;
     /// What is kept of a bucket of the map, and where it lies in a buffer.
     [[nodiscard]] Slice kept_of(const std::optional<ShardGroup>& group, const Bucket& bucket) const;
-    [[nodiscard]] Slice place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket);
+    [[nodiscard]] Slice place_in(std::size_t buffer, const Unit& unit, const Bucket& bucket) const;
 
     StepProgram& program_;
     TaskList& tasks_;

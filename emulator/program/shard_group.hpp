@@ -38,6 +38,15 @@ struct StageShards {
                                    const Sharding& sharding,
                                    std::int64_t position);
 
+/// Where it keeps its share of a bucket of the map, and how much that is.
+[[nodiscard]] inline Bucket kept_part(const ParameterMap& map,
+                                      const Sharding& sharding,
+                                      const std::optional<ShardGroup>& group,
+                                      const Bucket& bucket) {
+    return {.offset = kept_at(map, sharding, map.resident(bucket.offset)),
+            .elements = own_part(group, bucket).elements};
+}
+
 /// Its shares of all of them.
 [[nodiscard]] inline std::int64_t kept_elements(const ParameterMap& map, const Sharding& sharding) {
     return kept_at(map, sharding, map.elements);

@@ -34,6 +34,12 @@ class UnitBuffers {
 
     [[nodiscard]] Buffer& at(std::size_t number) { return buffers_[number]; }
 
+    /// Where a bucket of a unit, which begins at `begin` in the map, lies in a buffer.
+    [[nodiscard]] Bucket place(std::size_t number, std::int64_t begin, const Bucket& bucket) const {
+        return {.offset = buffers_[number].base + bucket.offset - begin,
+                .elements = bucket.elements};
+    }
+
     [[nodiscard]] std::vector<Buffer>& all() { return buffers_; }
 
     [[nodiscard]] std::int64_t end() const { return end_; }
