@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Columns cut out and joined, and partial attentions merged, against their formulas in fp64.
-#include <algorithm>
 #include <cmath>
-#include <random>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "emulator/device/cuda/kernels/kernels.hpp"
-#include "emulator/device/elementwise_check.hpp"
-#include "tests/gpu/kernels/device_array.hpp"
-#include "tests/gpu/require_gpu.hpp"
+#include "tests/gpu/kernels/kernel_fixture.hpp"
 
 namespace traindyno {
 namespace {
@@ -27,35 +22,8 @@ struct Shape {
     [[nodiscard]] std::int64_t columns() const { return heads * head_size; }
 };
 
-class ContextOnGpu : public testing::TestWithParam<std::tuple<DType, Shape>> {
+class ContextOnGpu : public KernelOnGpu<Shape> {
   protected:
-    void SetUp() override {
-        TD_REQUIRE_GPU();
-        stream_ = make_stream();
-        TD_CUDA(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, 0));
-    }
-
-    [[nodiscard]] static DType type() { return std::get<0>(GetParam()); }
-
-    [[nodiscard]] static const Shape& shape() { return std::get<1>(GetParam()); }
-
-    [[nodiscard]] static DeviceArray blank(std::int64_t elements) {
-        return {elements, type(), shape().offset};
-    }
-
-    [[nodiscard]] Values normal(std::int64_t elements) {
-        std::normal_distribution<double> distribution;
-        Values values(static_cast<std::size_t>(elements));
-        std::generate(values.begin(), values.end(), [&] { return distribution(generator_); });
-        return values;
-    }
-
-    [[nodiscard]] DeviceArray filled(std::int64_t elements) {
-        DeviceArray array = blank(elements);
-        array.set(normal(elements));
-        return array;
-    }
-
     /// fp32 in a space that holds another type.
     [[nodiscard]] DeviceArray statistics(std::int64_t elements) {
         DeviceArray array(elements, DType::fp32);
@@ -88,16 +56,8 @@ class ContextOnGpu : public testing::TestWithParam<std::tuple<DType, Shape>> {
         };
         op.reads = slices(reads);
         op.writes = slices(writes);
-        ASSERT_EQ(problems_of(op), std::vector<std::string>{});
-        cuda::run_elementwise(
-            op, reads, writes, {.stream = stream_.get(), .multiprocessors = multiprocessors_});
-        TD_CUDA(cudaStreamSynchronize(stream_.get()));
+        launch(op, reads, writes);
     }
-
-  private:
-    std::mt19937_64 generator_{7};
-    CudaStream stream_;
-    int multiprocessors_ = 0;
 };
 
 TEST_P(ContextOnGpu, cuts_the_last_columns_out_and_joins_them_again) {

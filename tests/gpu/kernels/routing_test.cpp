@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include <gtest/gtest.h>
 
-#include "emulator/device/cuda/kernels/kernels.hpp"
-#include "emulator/device/elementwise_check.hpp"
-#include "tests/gpu/kernels/device_array.hpp"
-#include "tests/gpu/require_gpu.hpp"
+#include "tests/gpu/kernels/kernel_fixture.hpp"
 
 namespace traindyno {
 namespace {
@@ -25,31 +21,8 @@ struct Shape {
     std::int64_t offset = 0;  ///< of every operand, in elements
 };
 
-class RoutingOnGpu : public testing::TestWithParam<std::tuple<DType, Shape>> {
+class RoutingOnGpu : public KernelOnGpu<Shape> {
   protected:
-    void SetUp() override {
-        TD_REQUIRE_GPU();
-        stream_ = make_stream();
-        TD_CUDA(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, 0));
-    }
-
-    [[nodiscard]] static DType type() { return std::get<0>(GetParam()); }
-
-    [[nodiscard]] static const Shape& shape() { return std::get<1>(GetParam()); }
-
-    [[nodiscard]] static DeviceArray blank(std::int64_t elements) {
-        return {elements, type(), shape().offset};
-    }
-
-    [[nodiscard]] DeviceArray filled(std::int64_t elements) {
-        std::normal_distribution<double> distribution;
-        Values values(static_cast<std::size_t>(elements));
-        std::generate(values.begin(), values.end(), [&] { return distribution(generator_); });
-        DeviceArray array = blank(elements);
-        array.set(values);
-        return array;
-    }
-
     void run(ElementwiseKind kind,
              std::int64_t rows,
              std::int64_t columns,
@@ -66,10 +39,7 @@ class RoutingOnGpu : public testing::TestWithParam<std::tuple<DType, Shape>> {
             to.push_back(array->operand());
             op.writes.push_back({.elements = to.back().elements});
         }
-        ASSERT_EQ(problems_of(op), std::vector<std::string>{});
-        cuda::run_elementwise(
-            op, from, to, {.stream = stream_.get(), .multiprocessors = multiprocessors_});
-        TD_CUDA(cudaStreamSynchronize(stream_.get()));
+        launch(op, from, to);
         for (const DeviceArray* array : writes) {
             EXPECT_TRUE(array->is_confined());
         }
@@ -83,11 +53,6 @@ class RoutingOnGpu : public testing::TestWithParam<std::tuple<DType, Shape>> {
             ASSERT_NEAR(actual[i], expected[i], magnitude * unit) << "element " << i;
         }
     }
-
-  private:
-    std::mt19937_64 generator_{7};
-    CudaStream stream_;
-    int multiprocessors_ = 0;
 };
 
 double at(const Values& matrix, std::int64_t columns, std::int64_t row, std::int64_t column) {
